@@ -1,0 +1,29 @@
+"""Logging that never writes a credential."""
+
+import logging
+import re
+
+SECRETS = re.compile(
+    r"(?P<name>authorization|cookie|x-api-key)(?P<sep>['\"]?\s*[:=]\s*)(?P<value>[^\r\n,}]+)"
+    r"|\b(?:sk|chk)[-_][A-Za-z0-9_-]{8,}",
+    re.IGNORECASE,
+)
+
+
+def redact(text: str) -> str:
+    """``text`` with header values of credentials and anything shaped like a key blacked out."""
+    return SECRETS.sub(lambda m: f"{m['name']}{m['sep']}[redacted]" if m["name"] else "[redacted]", text)
+
+
+class RedactSecrets(logging.Filter):
+    """Format the record here, traceback included, and redact the result."""
+
+    formatter = logging.Formatter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = redact(record.getMessage()), ()
+        if record.exc_info and not record.exc_text:
+            record.exc_text = self.formatter.formatException(record.exc_info)
+        if record.exc_text:
+            record.exc_text = redact(record.exc_text)
+        return True

@@ -1,0 +1,31 @@
+"""What every HTTP answer carries: a request id and the content security policy."""
+
+import re
+import uuid
+from collections.abc import Awaitable, Callable
+
+from asgiref.sync import markcoroutinefunction
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase
+
+# Anything else in the header is replaced: it goes into logs.
+REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
+
+
+class RequestContext:
+    """Give the request an id (the caller's, where it is harmless) and the answer its safety headers."""
+
+    sync_capable = False
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]]):
+        self.get_response = get_response
+        markcoroutinefunction(self)
+
+    async def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        given = request.headers.get("X-Request-ID", "")
+        request.id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex  # type: ignore[attr-defined]
+        response = await self.get_response(request)
+        response.headers["X-Request-ID"] = request.id  # type: ignore[attr-defined]
+        response.headers.setdefault("Content-Security-Policy", settings.CONTENT_SECURITY_POLICY)
+        return response

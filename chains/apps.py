@@ -1,0 +1,7 @@
+"""The chains app."""
+
+from django.apps import AppConfig
+
+
+class ChainsConfig(AppConfig):
+    name = "chains"

@@ -1,0 +1,20 @@
+"""What is remembered."""
+
+from chains.models.chains import Chain, ChainLabel, ChainVersion
+from chains.models.prompts import Prompt, PromptLabel, PromptVersion
+from chains.models.providers import Price, Provider
+from chains.models.runs import Run
+from chains.models.versions import LabelMove
+
+__all__ = [
+    "Chain",
+    "ChainLabel",
+    "ChainVersion",
+    "LabelMove",
+    "Price",
+    "Prompt",
+    "PromptLabel",
+    "PromptVersion",
+    "Provider",
+    "Run",
+]

@@ -1,0 +1,71 @@
+"""Chains, who may run them, and their versions."""
+
+from typing import Any, Self
+
+from django.contrib.auth.models import Group
+from django.db import models
+
+from chains.models.versions import Label, Version, Versioned
+from chains.runtime.spec import Spec, digest, parse_spec
+
+
+class ChainQuerySet(models.QuerySet["Chain"]):
+    def visible_to(self, user: Any) -> Self:
+        """Chains this user may run, enabled or not; editors may run all."""
+        if user is None or not user.is_active:
+            return self.none()
+        if user.has_perm("chains.change_chain"):
+            return self
+        shared = models.Q(access=Chain.Access.EVERYONE)
+        allowed = models.Q(access=Chain.Access.GROUPS, groups__in=user.groups.all())
+        return self.filter(shared | allowed).distinct()
+
+    def enabled(self) -> Self:
+        return self.filter(enabled=True)
+
+
+class Chain(Versioned["ChainVersion"]):
+    """A served unit."""
+
+    class Access(models.TextChoices):
+        EVERYONE = "everyone", "everyone with an account or a key"
+        GROUPS = "groups", "members of the groups below"
+
+    enabled = models.BooleanField(default=True, help_text="A disabled chain answers as if it did not exist.")
+    access = models.CharField(max_length=16, choices=Access, default=Access.EVERYONE)
+    groups = models.ManyToManyField(Group, blank=True, related_name="chains")
+
+    objects = ChainQuerySet.as_manager()
+
+    def save_spec(self, spec: Spec, *, author: Any, note: str = "") -> "ChainVersion":
+        """The version with this configuration: a new one, unless the latest already has it."""
+        data = spec.model_dump(mode="json")
+        latest = self.latest()
+        if latest and latest.digest == digest(data):
+            return latest
+        return self.add_version(author=author, note=note, digest=digest(data), spec=data)
+
+
+class ChainVersion(Version):
+    """``spec`` as runtime.spec.Spec has it."""
+
+    parent = models.ForeignKey(Chain, on_delete=models.CASCADE, related_name="versions")
+    spec = models.JSONField()
+
+    class Meta(Version.Meta):
+        constraints = [models.UniqueConstraint(fields=["parent", "number"], name="chain_version_number")]
+
+    def __str__(self) -> str:
+        return f"{self.parent.slug}@{self.number}"
+
+    @property
+    def parsed(self) -> Spec:
+        return parse_spec(self.spec)
+
+
+class ChainLabel(Label):
+    parent = models.ForeignKey(Chain, on_delete=models.CASCADE, related_name="labels")
+    version = models.ForeignKey(ChainVersion, on_delete=models.CASCADE, related_name="labels")
+
+    class Meta(Label.Meta):
+        constraints = [models.UniqueConstraint(fields=["parent", "name"], name="chain_label_name")]

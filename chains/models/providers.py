@@ -1,0 +1,140 @@
+"""Where models live and what they charge."""
+
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.utils import timezone
+from pydantic import SecretStr
+
+from chains.models.fields import EncryptedTextField
+from chains.runtime.errors import InvalidSpec
+from chains.runtime.plan import ProviderConfig
+from chains.runtime.providers import KINDS, check_base_url
+from chains.runtime.spec import SLUG_PATTERN
+
+slug_validator = RegexValidator(
+    SLUG_PATTERN, "Lower-case letters, digits, '-' and '_', beginning with a letter or digit."
+)
+
+
+class SlugField(models.CharField):
+    """A unique name that stands in URLs."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        kwargs.setdefault("max_length", 64)
+        kwargs.setdefault("unique", True)
+        kwargs.setdefault("validators", [slug_validator])
+        super().__init__(*args, **kwargs)
+
+
+class SecondsField(models.FloatField):
+    """A time limit."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        kwargs["validators"] = [MinValueValidator(0.1), MaxValueValidator(3600)]
+        super().__init__(*args, **kwargs)
+
+
+class Provider(models.Model):
+    """An endpoint and its credential are one record, so that a key only ever goes to its host."""
+
+    slug = SlugField()
+    kind = models.CharField(max_length=32, choices=[(name, kind.label) for name, kind in KINDS.items()])
+    base_url = models.CharField(
+        "endpoint",
+        max_length=500,
+        blank=True,
+        help_text="Base URL of an OpenAI-compatible API, such as https://api.openai.com/v1.",
+    )
+    api_key = EncryptedTextField("API key", blank=True)
+    connect_timeout_s = SecondsField("connect, seconds", default=5)
+    first_token_timeout_s = SecondsField("first token, seconds", default=30)
+    chunk_timeout_s = SecondsField("between chunks, seconds", default=30)
+    answer_timeout_s = SecondsField(
+        "whole answer, seconds", default=120, help_text="For calls that do not stream."
+    )
+    run_timeout_s = SecondsField("whole run, seconds", default=300)
+    max_concurrency = models.PositiveIntegerField(
+        default=0, help_text="Calls under way at once in each server process; 0 means no cap."
+    )
+    enabled = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["slug"]
+
+    def __str__(self) -> str:
+        return self.slug
+
+    def clean(self) -> None:
+        if self.base_url:
+            try:
+                check_base_url(self.base_url)
+            except InvalidSpec as error:
+                raise ValidationError({"base_url": str(error)}) from error
+
+    @property
+    def key_hint(self) -> str:
+        """What may be shown of the credential."""
+        if not self.api_key:
+            return "not set"
+        return f"set, ends …{self.api_key[-4:]}" if len(self.api_key) >= 12 else "set"
+
+    def has_same_host(self, other_url: str) -> bool:
+        """Whether the stored credential may still be sent once the endpoint is ``other_url``."""
+        return urlsplit(self.base_url)[:2] == urlsplit(other_url)[:2]
+
+    def to_config(self) -> ProviderConfig:
+        return ProviderConfig(
+            slug=self.slug,
+            kind=self.kind,
+            base_url=self.base_url,
+            api_key=SecretStr(self.api_key),
+            connect_s=self.connect_timeout_s,
+            first_token_s=self.first_token_timeout_s,
+            chunk_s=self.chunk_timeout_s,
+            answer_s=self.answer_timeout_s,
+            run_s=self.run_timeout_s,
+            max_concurrency=self.max_concurrency,
+        )
+
+
+class PriceQuerySet(models.QuerySet["Price"]):
+    def valid_now(self) -> "PriceQuerySet":
+        return self.filter(valid_from__lte=timezone.now()).order_by("valid_from")
+
+
+class Price(models.Model):
+    """What a model charges from a date on; the newest row that is valid counts."""
+
+    provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="prices")
+    model = models.CharField(max_length=200)
+    input_usd = models.DecimalField(
+        "input, USD per million tokens",
+        max_digits=12,
+        decimal_places=6,
+        validators=[MinValueValidator(Decimal(0))],
+    )
+    output_usd = models.DecimalField(
+        "output, USD per million tokens",
+        max_digits=12,
+        decimal_places=6,
+        validators=[MinValueValidator(Decimal(0))],
+    )
+    valid_from = models.DateTimeField(default=timezone.now)
+
+    objects = PriceQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["provider", "model", "-valid_from"]
+        constraints = [
+            models.UniqueConstraint(fields=["provider", "model", "valid_from"], name="one_price_at_a_time")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model}: {self.input_usd} in, {self.output_usd} out"

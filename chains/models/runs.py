@@ -1,0 +1,96 @@
+"""Every execution of a chain."""
+
+import uuid
+from datetime import timedelta
+from typing import Any, Self
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from chains.models.chains import Chain, ChainVersion
+
+# A process says that its runs are alive this often, and is thought dead after that long.
+HEARTBEAT_S = 10
+LOST_AFTER_S = 60
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    def visible_to(self, user: Any) -> Self:
+        """One's own runs only, whoever one is; operators read all in the admin."""
+        return self.filter(user=user)
+
+    def running(self) -> Self:
+        return self.filter(status=Run.Status.RUNNING)
+
+    def failed(self) -> Self:
+        return self.filter(status=Run.Status.FAILED)
+
+    def silent(self) -> Self:
+        """Runs whose process has not been heard of."""
+        return self.running().filter(seen_at__lt=timezone.now() - timedelta(seconds=LOST_AFTER_S))
+
+
+class Run(models.Model):
+    """The row exists from the start of the run; ``ended_at`` and the figures come with its end."""
+
+    class Status(models.TextChoices):
+        RUNNING = "running"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+        INTERRUPTED = "interrupted"
+
+    class Source(models.TextChoices):
+        REST = "rest", "invoke"
+        BATCH = "batch"
+        SSE = "sse", "stream"
+        WS = "ws", "playground"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    parent_id = models.UUIDField("batch", null=True, blank=True, db_index=True)
+    # The text columns outlive a chain that is deleted.
+    chain = models.ForeignKey(Chain, null=True, on_delete=models.SET_NULL, related_name="runs")
+    chain_slug = models.CharField("chain", max_length=64, db_index=True)
+    chain_version = models.ForeignKey(ChainVersion, null=True, on_delete=models.SET_NULL, related_name="+")
+    chain_version_number = models.PositiveIntegerField("version")
+    prompt_versions = models.JSONField(default=dict)
+    plan_digest = models.CharField(max_length=64)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="runs"
+    )
+    key = models.ForeignKey(
+        "accounts.ApiKey", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    source = models.CharField(max_length=8, choices=Source)
+    status = models.CharField(max_length=12, choices=Status, default=Status.RUNNING)
+    input = models.JSONField()
+    output = models.JSONField(null=True, blank=True)
+    error_code = models.CharField(max_length=64, blank=True)
+    error_message = models.CharField(max_length=500, blank=True)
+    finish_reason = models.CharField(max_length=64, blank=True)
+    # One entry for each model call that was answered: step, provider, model, attempts, tokens, cost.
+    calls = models.JSONField(default=list)
+    input_tokens = models.PositiveIntegerField(null=True, blank=True)
+    output_tokens = models.PositiveIntegerField(null=True, blank=True)
+    cost_usd = models.DecimalField(max_digits=18, decimal_places=10, null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    first_token_ms = models.PositiveIntegerField(null=True, blank=True)
+    latency_ms = models.PositiveIntegerField(null=True, blank=True)
+    # The process that runs it ("host/pid/start"), and when that was last heard of.
+    worker = models.CharField(max_length=200)
+    seen_at = models.DateTimeField(default=timezone.now)
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [
+            models.Index(fields=["user", "-created_at"]),
+            models.Index(fields=["-created_at"]),
+            models.Index(fields=["seen_at"], name="running_runs", condition=models.Q(status="running")),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)

@@ -1,0 +1,138 @@
+"""Immutable numbered versions and movable labels: the mechanism that prompts and chains share."""
+
+from typing import Any, Generic, Self, TypeVar
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+
+from chains.models.providers import SlugField, slug_validator
+from chains.runtime.errors import ChainNotFound
+from chains.runtime.spec import LATEST
+
+V = TypeVar("V", bound="Version")
+
+
+class Versioned(models.Model, Generic[V]):
+    """Something with versions; concrete classes get ``versions`` and ``labels`` from theirs."""
+
+    slug = SlugField()
+    name = models.CharField(max_length=200, blank=True)
+    description = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    versions: "models.Manager[Any]"
+    labels: "models.Manager[Any]"
+
+    class Meta:
+        abstract = True
+        ordering = ["slug"]
+
+    def __str__(self) -> str:
+        return self.slug
+
+    def latest(self) -> V | None:
+        return self.versions.order_by("-number").first()
+
+    def at(self, ref: str) -> V:
+        """The version a ref names: a number, a label, or ``latest``; raises ChainNotFound."""
+        if ref == LATEST:
+            version = self.latest()
+        elif ref.isascii() and ref.isdigit():
+            # No version has a number of more digits, and a database would choke on one.
+            version = self.versions.filter(number=int(ref)).first() if len(ref) < 10 else None
+        else:
+            version = self.versions.filter(labels__name=ref).first()
+        if version is None:
+            raise ChainNotFound(f"{self.slug}@{ref}")
+        return version
+
+    def add_version(self, *, author: Any, note: str = "", **content: Any) -> V:
+        """The next version; the row lock keeps two editors from taking the same number."""
+        with transaction.atomic():
+            type(self)._default_manager.select_for_update().get(pk=self.pk)
+            latest = self.latest()
+            number = latest.number + 1 if latest else 1
+            return self.versions.create(number=number, author=author, note=note, **content)
+
+    def point(self, label: str, version: V, *, by: Any) -> None:
+        """Move a label, and record the move."""
+        with transaction.atomic():
+            type(self)._default_manager.select_for_update().get(pk=self.pk)
+            row = self.labels.filter(name=label).select_related("version").first()
+            LabelMove.objects.create(
+                kind=self._meta.model_name,
+                slug=self.slug,
+                label=label,
+                from_number=row.version.number if row else None,
+                to_number=version.number,
+                by=by,
+            )
+            self.labels.update_or_create(name=label, defaults={"version": version})
+
+
+class Version(models.Model):
+    """One immutable state; concrete classes add the content and a foreign key named ``parent``."""
+
+    number = models.PositiveIntegerField()
+    digest = models.CharField(max_length=64)
+    note = models.CharField(max_length=200, blank=True)
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        abstract = True
+        ordering = ["-number"]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise ValidationError("A version never changes: save a new one.")
+        super().save(*args, **kwargs)
+
+
+class Label(models.Model):
+    """A named pointer to a version."""
+
+    name = models.CharField(max_length=64, validators=[slug_validator])
+    moved_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        abstract = True
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        if self.name == LATEST or self.name.isdigit():
+            raise ValidationError({"name": f"{self.name!r} is kept by the system."})
+
+
+class LabelMoveQuerySet(models.QuerySet["LabelMove"]):
+    def of(self, versioned: Versioned) -> Self:
+        return self.filter(kind=versioned._meta.model_name, slug=versioned.slug)
+
+
+class LabelMove(models.Model):
+    """The record of every publication and roll-back; it outlives what it speaks of."""
+
+    kind = models.CharField(max_length=32)
+    slug = models.CharField(max_length=64)
+    label = models.CharField(max_length=64)
+    from_number = models.PositiveIntegerField(null=True, blank=True)
+    to_number = models.PositiveIntegerField()
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    at = models.DateTimeField(auto_now_add=True)
+
+    objects = LabelMoveQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-at", "-pk"]
+        indexes = [models.Index(fields=["kind", "slug"])]
+
+    def __str__(self) -> str:
+        return f"{self.slug}: {self.label} {self.from_number or 'nothing'} → {self.to_number}"

@@ -1,0 +1,75 @@
+"""What a run tells while it goes; every way in only encodes these.
+
+Order: Started, then Step and Chunk in any mix, then exactly one of Finished and Failed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Literal
+from uuid import UUID
+
+from chains.runtime.errors import ChainHubError
+
+Status = Literal["running", "succeeded", "failed", "cancelled", "interrupted"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What a run cost; times in milliseconds from its start, ``None`` where not known."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: Decimal | None = None
+    first_token_ms: int | None = None
+    latency_ms: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """``prompts`` maps prompt slugs to the version numbers that are used."""
+
+    run_id: UUID
+    chain: str
+    version: int
+    prompts: Mapping[str, int]
+    plan_digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A step began, or ended with an answer from ``provider`` and ``model``."""
+
+    name: str
+    status: Literal["started", "finished"]
+    provider: str
+    model: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chunk:
+    """A piece of the answer, as the parser yields it (str, message chunk, list, JSON value).
+
+    Pieces add up to the output with ``+``.
+    """
+
+    value: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    run_id: UUID
+    output: Any
+    finish_reason: str
+    figures: Figures
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    run_id: UUID
+    status: Status
+    error: ChainHubError
+    figures: Figures = field(default_factory=Figures)
+
+
+Event = Started | Step | Chunk | Finished | Failed
