@@ -53,9 +53,7 @@ class ApiKeyAdmin(admin.ModelAdmin):
             return ("user", "name", "days")
         return ("name", *self.get_readonly_fields(request, obj))
 
-    def get_readonly_fields(
-        self, request: HttpRequest, obj: ApiKey | None = None
-    ) -> tuple[str, ...]:
+    def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
         if obj is None:
             return ()
         when = ("created_at", "expires_at", "last_used_at", "revoked_at")
@@ -68,15 +66,11 @@ class ApiKeyAdmin(admin.ModelAdmin):
             kwargs["form"] = AdminNewKeyForm
         return super().get_form(request, obj, change, **kwargs)
 
-    def add_view(
-        self, request: HttpRequest, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         one_button = {"show_save_and_add_another": False, "show_save_and_continue": False}
         return super().add_view(request, form_url, {**(extra_context or {}), **one_button})
 
-    def save_model(
-        self, request: HttpRequest, obj: ApiKey, form: forms.ModelForm, change: bool
-    ) -> None:
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: forms.ModelForm, change: bool) -> None:
         if change:
             # The rest may have changed since this form's row was read: used, or revoked.
             obj.save(update_fields=["name"])

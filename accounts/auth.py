@@ -6,10 +6,12 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.contrib.auth import get_user
 from django.db import Error as DatabaseFailure
 from django.db import close_old_connections, connection
 from django.http import HttpRequest, HttpResponse
@@ -30,9 +32,7 @@ CHALLENGE = "Bearer"
 class CredentialsRefused(NotAuthenticated):
     """The one refusal, whatever was wrong: it tells a stranger nothing about any key."""
 
-    default_detail = (
-        "Missing or invalid credentials. Send a live API key as 'Authorization: Bearer <key>'."
-    )
+    default_detail = "Missing or invalid credentials. Send a live API key as 'Authorization: Bearer <key>'."
     # What rest_framework's exception handler puts into WWW-Authenticate.
     auth_header = CHALLENGE
 
@@ -164,6 +164,23 @@ def enforce_csrf(request: HttpRequest) -> None:
     check.process_request(request)
     if reason := check.process_view(request, None, (), {}):  # type: ignore[arg-type]
         raise PermissionDenied(f"A session needs a CSRF token: {reason}", code="csrf_failed")
+
+
+# --- WebSockets --------------------------------------------------------------------------------
+
+
+def caller_of_session(session_key: str) -> Caller | None:
+    """Whoever that session signs in now, None after a sign-out or a change of password."""
+    if not session_key:
+        return None
+    request = HttpRequest()
+    request.session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
+    user = get_user(request)
+    return Caller(user=user, key=None) if isinstance(user, User) else None
+
+
+# A socket may live for hours: it borrows no thread that belongs to a request.
+authenticate_session = sync_to_async(borrowed_connection()(caller_of_session), thread_sensitive=False)
 
 
 # --- rest_framework's synchronous views --------------------------------------------------------

@@ -76,9 +76,8 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "servestatic.runserver_nostatic",
-    "django.contrib.staticfiles",
     "servestatic",
+    "django.contrib.staticfiles",
     "channels",
     "rest_framework",
     "drf_spectacular",
@@ -267,6 +266,9 @@ LOGGING = {
     },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
     "loggers": {
+        # Without its own handlers, which would print everything twice; each 4xx is the caller's.
+        "django": {"handlers": []},
+        "django.request": {"level": "ERROR"},
         # At DEBUG these print whole requests, credentials included.
         "openai": {"level": "WARNING"},
         "httpx2": {"level": "WARNING"},

@@ -24,7 +24,7 @@ class ChainQuerySet(models.QuerySet["Chain"]):
         return self.filter(enabled=True)
 
 
-class Chain(Versioned["ChainVersion"]):
+class Chain(Versioned):
     """A served unit."""
 
     class Access(models.TextChoices):

@@ -9,7 +9,7 @@ from chains.runtime.prompts import PromptSpec
 from chains.runtime.spec import digest
 
 
-class Prompt(Versioned["PromptVersion"]):
+class Prompt(Versioned):
     """A template that chains refer to by slug and ref."""
 
     def save_spec(self, spec: PromptSpec, *, author: Any, note: str = "") -> "PromptVersion":

@@ -1,6 +1,6 @@
 """Immutable numbered versions and movable labels: the mechanism that prompts and chains share."""
 
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Self
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -10,10 +10,8 @@ from chains.models.providers import SlugField, slug_validator
 from chains.runtime.errors import ChainNotFound
 from chains.runtime.spec import LATEST
 
-V = TypeVar("V", bound="Version")
 
-
-class Versioned(models.Model, Generic[V]):
+class Versioned(models.Model):
     """Something with versions; concrete classes get ``versions`` and ``labels`` from theirs."""
 
     slug = SlugField()
@@ -31,10 +29,10 @@ class Versioned(models.Model, Generic[V]):
     def __str__(self) -> str:
         return self.slug
 
-    def latest(self) -> V | None:
+    def latest(self) -> Any:
         return self.versions.order_by("-number").first()
 
-    def at(self, ref: str) -> V:
+    def at(self, ref: str) -> Any:
         """The version a ref names: a number, a label, or ``latest``; raises ChainNotFound."""
         if ref == LATEST:
             version = self.latest()
@@ -47,7 +45,7 @@ class Versioned(models.Model, Generic[V]):
             raise ChainNotFound(f"{self.slug}@{ref}")
         return version
 
-    def add_version(self, *, author: Any, note: str = "", **content: Any) -> V:
+    def add_version(self, *, author: Any, note: str = "", **content: Any) -> Any:
         """The next version; the row lock keeps two editors from taking the same number."""
         with transaction.atomic():
             type(self)._default_manager.select_for_update().get(pk=self.pk)
@@ -55,7 +53,7 @@ class Versioned(models.Model, Generic[V]):
             number = latest.number + 1 if latest else 1
             return self.versions.create(number=number, author=author, note=note, **content)
 
-    def point(self, label: str, version: V, *, by: Any) -> None:
+    def point(self, label: str, version: Any, *, by: Any) -> None:
         """Move a label, and record the move."""
         with transaction.atomic():
             type(self)._default_manager.select_for_update().get(pk=self.pk)

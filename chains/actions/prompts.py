@@ -1,0 +1,31 @@
+"""What is done with prompts beyond writing them: publishing a version."""
+
+from typing import Any
+
+from chains.models import Chain, ChainLabel, Prompt, PromptLabel, PromptVersion
+from chains.runtime.spec import PRODUCTION
+
+
+def publish_prompt_version(*, version: PromptVersion, by: Any, label: str = PRODUCTION) -> bool:
+    """Let ``label`` name this version, and record the move; chains that refer to it follow at once.
+
+    False where the label is there already. Raises django's ValidationError for a label that cannot be.
+    """
+    PromptLabel(name=label).clean_fields(exclude=["parent", "version"])
+    PromptLabel(name=label).clean()
+    if version.labels.filter(name=label).exists():
+        return False
+    version.parent.point(label, version, by=by)
+    return True
+
+
+def chains_served_by(*, prompt: Prompt, label: str) -> list[Chain]:
+    """The chains whose published version asks for this prompt by this label."""
+    published = ChainLabel.objects.filter(name=PRODUCTION).select_related("parent", "version")
+    return [
+        row.parent
+        for row in published.order_by("parent__slug")
+        if any(
+            (step.prompt.slug, step.prompt.ref) == (prompt.slug, label) for step in row.version.parsed.steps
+        )
+    ]

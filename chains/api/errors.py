@@ -1,0 +1,143 @@
+"""The one table from what went wrong to what a client is told, in both of the API's dialects.
+
+Run endpoints answer ``{"detail", "message", "code"}``: LangServe's Python client reads ``detail``,
+its JavaScript client ``message``. Resources under /api/v1/ answer RFC 9457 problem details.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from rest_framework.exceptions import APIException
+
+from chains.api.base import json_response
+from chains.runtime import errors
+from chains.runtime.errors import FieldError
+
+logger = logging.getLogger(__name__)
+
+STATUS: Mapping[type[errors.ChainHubError], int] = {
+    errors.ChainNotFound: 404,
+    errors.InvalidInput: 422,
+    errors.ContextTooLong: 422,
+    errors.InvalidTemplate: 422,
+    errors.LimitExceeded: 429,
+    errors.RunCancelled: 499,
+    errors.OutputInvalid: 502,
+    errors.ProviderBusy: 503,
+    errors.ProviderRateLimited: 503,
+    errors.ProviderTimeout: 504,
+    errors.ProviderError: 502,
+    errors.InvalidSpec: 503,
+    errors.RunInterrupted: 503,
+    errors.RunTimeout: 504,
+    errors.ChainHubError: 500,
+}
+# Never told to a client to wait longer than this.
+MAX_RETRY_AFTER_S = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """``errors`` name fields, where the fault is in some."""
+
+    status: int
+    code: str
+    message: str
+    errors: list[FieldError] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def problem_of(error: Exception) -> Problem:
+    """What to tell of any exception; one that is not known is logged and hidden."""
+    if isinstance(error, errors.ChainHubError):
+        return _of_chainhub(error)
+    if isinstance(error, Http404):
+        return _of_chainhub(errors.ChainNotFound())
+    if isinstance(error, DjangoPermissionDenied):
+        return Problem(status=403, code="permission_denied", message="Not allowed.")
+    if isinstance(error, APIException):
+        return _of_drf(error)
+    logger.error("An API view failed", exc_info=error)
+    return _of_chainhub(errors.ChainHubError())
+
+
+def status_of(error: errors.ChainHubError) -> int:
+    return next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
+
+
+def _of_chainhub(error: errors.ChainHubError) -> Problem:
+    headers = {}
+    wait_s = getattr(error, "retry_after_s", None)
+    if wait_s is not None:
+        headers["Retry-After"] = str(max(1, min(MAX_RETRY_AFTER_S, round(wait_s))))
+    return Problem(
+        status=status_of(error),
+        code=error.code,
+        message=str(error),
+        errors=getattr(error, "errors", []),
+        headers=headers,
+    )
+
+
+def _of_drf(error: APIException) -> Problem:
+    headers = {}
+    if challenge := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = challenge
+    codes = error.get_codes()
+    detail = error.detail if isinstance(error.detail, str) else "The request is not valid."
+    return Problem(
+        status=error.status_code,
+        code=codes if isinstance(codes, str) else "invalid_request",
+        message=str(detail),
+        headers=headers,
+    )
+
+
+def run_body(problem: Problem) -> dict[str, Any]:
+    """The dialect of the run endpoints."""
+    detail: Any = problem.message
+    message = problem.message
+    if problem.errors:
+        detail = problem.errors
+        places = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in problem.errors)
+        message = f"{problem.message} {'; '.join(places)}"
+    return {"detail": detail, "message": message, "code": problem.code}
+
+
+def run_response(problem: Problem) -> HttpResponse:
+    return json_response(run_body(problem), status=problem.status, headers=problem.headers)
+
+
+def problem_response(problem: Problem, request: HttpRequest) -> HttpResponse:
+    """RFC 9457 problem details; ``type`` is about:blank, so ``title`` is the status phrase."""
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.message,
+        "code": problem.code,
+        "instance": request.path,
+        "request_id": getattr(request, "id", ""),
+    }
+    if problem.errors:
+        body["errors"] = problem.errors
+    response = json_response(body, status=problem.status, headers=problem.headers)
+    response.headers["Content-Type"] = "application/problem+json"
+    return response
+
+
+def exception_handler(error: Exception, context: Mapping[str, Any]) -> HttpResponse:
+    """DRF's hook, for every view."""
+    return respond(problem_of(error), context["request"]._request)
+
+
+def respond(problem: Problem, request: HttpRequest) -> HttpResponse:
+    """In the dialect of the path."""
+    if request.path.startswith("/api/"):
+        return problem_response(problem, request)
+    return run_response(problem)

@@ -1,0 +1,180 @@
+"""A chain over a WebSocket: JSON text frames, several runs one after another.
+
+The client sends ``{"type": "start", "input": {...}}``, ``{"type": "cancel"}`` and ``{"type": "ping"}``.
+The server sends ``started``, ``step``, ``chunk``, then ``finished`` or ``failed``; ``pong``; and ``error``
+for a frame that it refuses, with ``code`` and ``message``. It closes with 4401 when the session has
+ended, 4400 after too many bad frames and 1009 for a frame that is too large.
+"""
+
+import asyncio
+import json
+import logging
+from dataclasses import asdict
+from typing import Any
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
+
+from accounts.auth import Caller, authenticate_session
+from chains.actions.resolve import split_ref
+from chains.actions.runs import RunCall, RunStream, start_run
+from chains.models import Run
+from chains.runtime.errors import ChainHubError
+from chains.runtime.events import Chunk, Event, Failed, Finished, Started, Step
+from chains.runtime.strict_json import InvalidJSON, strict_json_object
+from chains.runtime.values import encode
+
+logger = logging.getLogger(__name__)
+
+MAX_BAD_FRAMES = 10
+SIGNED_OUT, TOO_MANY_BAD_FRAMES, TOO_LARGE = 4401, 4400, 1009
+
+
+class BadFrame(Exception):
+    """A frame that is refused; the socket stays open."""
+
+    def __init__(self, message: str, code: str = "bad_frame"):
+        super().__init__(message)
+        self.code = code
+
+
+class ChainConsumer(AsyncWebsocketConsumer):
+    """One socket. Its run is a task of its own, so that the socket goes on listening meanwhile."""
+
+    bad_frames = 0
+    run: "asyncio.Task[None] | None" = None
+    stream: RunStream | None = None
+
+    async def connect(self) -> None:
+        if await self._caller() is None:
+            await self.close()
+        else:
+            await self.accept()
+
+    async def disconnect(self, code: int) -> None:
+        if self.run is not None:
+            self.run.cancel()
+            await asyncio.wait([self.run], timeout=5)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        try:
+            await self._handle(text_data)
+        except BadFrame as error:
+            self.bad_frames += 1
+            await self._send({"type": "error", "code": error.code, "message": str(error)})
+            if self.bad_frames >= MAX_BAD_FRAMES:
+                await self.close(TOO_MANY_BAD_FRAMES)
+
+    async def _handle(self, text: str | None) -> None:
+        if text is None:
+            raise BadFrame("Send JSON as text; binary frames are not understood.")
+        data = text.encode("utf-8", "surrogatepass")
+        if len(data) > settings.WEBSOCKET_MAX_FRAME_BYTES:
+            await self.close(TOO_LARGE)
+            return
+        try:
+            message = strict_json_object(data)
+        except InvalidJSON as error:
+            raise BadFrame(str(error)) from None
+        match message.get("type"):
+            case "start":
+                await self._start(message)
+            case "cancel":
+                self._cancel()
+            case "ping":
+                await self._ping()
+            case _:
+                raise BadFrame("The frame's type must be one of: start, cancel, ping.", "unknown_type")
+
+    # --- What a client may send ----------------------------------------------------------------
+
+    async def _start(self, message: dict[str, Any]) -> None:
+        if "input" not in message:
+            raise BadFrame("A start frame needs an input.")
+        if self.run is not None and not self.run.done():
+            raise BadFrame("A run is under way on this socket; cancel it first.", "busy")
+        caller = await self._caller()
+        if caller is None:
+            await self.close(SIGNED_OUT)
+            return
+        slug, ref = split_ref(self.scope["url_route"]["kwargs"]["ref"])
+        call = RunCall(slug=slug, ref=ref, caller=caller, input=message["input"], source=Run.Source.WS)
+        self.run = asyncio.create_task(self._drive(call))
+
+    def _cancel(self) -> None:
+        """The end arrives as ``failed`` with the status ``cancelled``; without a run, nothing does."""
+        if self.stream is not None:
+            self.stream.cancel()
+        elif self.run is not None:
+            self.run.cancel()
+
+    async def _ping(self) -> None:
+        if await self._caller() is None:
+            await self.close(SIGNED_OUT)
+        else:
+            await self._send({"type": "pong"})
+
+    # --- The run -------------------------------------------------------------------------------
+
+    async def _drive(self, call: RunCall) -> None:
+        try:
+            stream = await start_run(call)
+        except ChainHubError as error:
+            await self._send({"type": "error", **_fault(error)})
+            return
+        except Exception:
+            logger.exception("a run could not be started")
+            await self._send({"type": "error", **_fault(ChainHubError())})
+            return
+        self.stream = stream
+        try:
+            async for event in stream:
+                await self._send(_message(event))
+        finally:
+            # Where the socket has gone, the provider's call ends with it.
+            stream.cancel()
+            self.stream = None
+
+    async def _caller(self) -> Caller | None:
+        """Whoever is signed in now: the session may have ended since the socket was opened."""
+        return await authenticate_session(self.scope["cookies"].get(settings.SESSION_COOKIE_NAME, ""))
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        await self.send(json.dumps(message, ensure_ascii=False))
+
+
+def _fault(error: ChainHubError) -> dict[str, Any]:
+    fields: dict[str, Any] = {"code": error.code, "message": str(error)}
+    faults = getattr(error, "errors", None)
+    return fields | ({"errors": faults} if faults else {})
+
+
+def _message(event: Event) -> dict[str, Any]:
+    match event:
+        case Chunk():
+            return {"type": "chunk", "value": encode(event.value)}
+        case Started():
+            return {"type": "started", **encode(asdict(event))}
+        case Step():
+            return {"type": "step", **asdict(event)}
+        case Finished():
+            return {
+                "type": "finished",
+                "run_id": str(event.run_id),
+                "output": event.output,
+                "finish_reason": event.finish_reason,
+                **_figures(event),
+            }
+        case Failed():
+            return {
+                "type": "failed",
+                "run_id": str(event.run_id),
+                "status": event.status,
+                **_fault(event.error),
+                **_figures(event),
+            }
+
+
+def _figures(event: Finished | Failed) -> dict[str, Any]:
+    cost = event.figures.cost_usd
+    return {**asdict(event.figures), "cost_usd": None if cost is None else format(cost, "f")}
