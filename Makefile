@@ -12,6 +12,9 @@ help:  ## List these commands
 run: $(VENV)/.installed .env  ## Set up, seed the demo and serve it on http://127.0.0.1:8000
 	@$(BIN)/python manage.py quickstart
 
+# Without a .env: tests and checks need secrets, but not yours.
+test check fix: export DEBUG := on
+
 test: $(VENV)/.installed-dev  ## Install what the tests need and run them
 	@$(BIN)/python -m pytest $(ARGS)
 

@@ -1,5 +1,6 @@
-"""All settings; every environment variable ChainHub knows is read here and listed in .env.example."""
+"""All settings; every environment variable is read here and listed in .env.example."""
 
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,9 +16,12 @@ VAR_DIR = BASE_DIR / "var"
 VERSION = "0.1.0"
 
 env = environ.Env()
-env.read_env(BASE_DIR / ".env")
+env.read_env(env.str("ENV_FILE", str(BASE_DIR / ".env")))
 
 DEBUG = env.bool("DEBUG", False)
+
+# LangChain would send prompts and answers to a third party where a stray variable says so.
+os.environ["LANGSMITH_TRACING"] = os.environ["LANGCHAIN_TRACING_V2"] = "false"
 
 
 def generated_secret(name: str, generate: Any) -> str:
@@ -133,8 +137,6 @@ if _database["ENGINE"].endswith("sqlite3"):
         "timeout": 20,
         "init_command": ("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"),
     }
-    # In memory, threads would share one connection's locks: tests use a file like everyone else.
-    _database["TEST"] = {"NAME": VAR_DIR / "test.sqlite3"}
 else:
     # Under ASGI a persistent connection outlives the thread that opened it; the pool replaces it.
     _database["CONN_MAX_AGE"] = 0
@@ -266,9 +268,10 @@ LOGGING = {
     },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
     "loggers": {
-        # Without its own handlers, which would print everything twice; each 4xx is the caller's.
+        # Without its own handlers, which would print everything twice. What fails is logged where
+        # it fails; that a status is 4xx or 5xx is no news of its own.
         "django": {"handlers": []},
-        "django.request": {"level": "ERROR"},
+        "django.request": {"level": "CRITICAL"},
         # At DEBUG these print whole requests, credentials included.
         "openai": {"level": "WARNING"},
         "httpx2": {"level": "WARNING"},

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -21,6 +21,8 @@ from chains.runtime.plan import PlanStep, PlanTarget, ProviderConfig
 from chains.runtime.spec import describe
 
 OPENAI_BASE_URL = "https://api.openai.com/v1"
+# What httpx calls a connection that ended in the middle of an answer.
+CUT_SHORT = frozenset({"ReadError", "RemoteProtocolError"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,13 +174,19 @@ def _translate_openai(error: Exception) -> errors.ProviderError:
     if isinstance(error, openai.APIResponseValidationError | json.JSONDecodeError):
         return errors.ProviderGarbage()
     if isinstance(error, openai.APIConnectionError):
-        began = "read" in type(error.__cause__).__name__.lower()
-        began = began or "protocol" in type(error.__cause__).__name__.lower()
-        return errors.ProviderCut() if began else errors.ProviderUnreachable()
+        # By name: which HTTP library it is, is the SDK's own business.
+        causes = {type(cause).__name__ for cause in _causes(error)}
+        return errors.ProviderCut() if causes & CUT_SHORT else errors.ProviderUnreachable()
     if isinstance(error, openai.APIError):
         # An error event inside a stream.
         return errors.ProviderFailed()
     return errors.ProviderGarbage()
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _translate_status(error: openai.APIStatusError) -> errors.ProviderError:

@@ -3,11 +3,11 @@
 import logging
 from typing import Any
 
+from channels.routing import get_default_application
 from daphne.endpoints import build_endpoint_description_strings
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
-from chainhub.asgi import application
 from chainhub.server import DrainingServer
 from chains.actions.workers import interrupt_lost_runs
 
@@ -26,7 +26,7 @@ class Command(BaseCommand):
             logger.warning("%d runs of a process that died are marked as interrupted", lost)
         logger.info("Serving on http://%s:%d", host, port)
         DrainingServer(
-            application=application,
+            application=get_default_application(),
             endpoints=build_endpoint_description_strings(host=host, port=port),
             websocket_max_message_size=settings.WEBSOCKET_MAX_FRAME_BYTES,
             websocket_max_frame_size=settings.WEBSOCKET_MAX_FRAME_BYTES,

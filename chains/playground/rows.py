@@ -1,0 +1,53 @@
+"""A run as one line of a list: what the pages show of it, and what the script fetches again."""
+
+from dataclasses import dataclass
+
+from django.urls import reverse
+from django.utils.http import urlencode
+
+from chains.models import Run
+from chains.playground import figures
+
+STATUS_TEXTS = {
+    "running": "Running",
+    "succeeded": "Done",
+    "failed": "Failed",
+    "cancelled": "Cancelled",
+    "interrupted": "Interrupted",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRow:
+    """Everything but `status` and `created_at` (ISO 8601) is ready to be read by people."""
+
+    url: str
+    again_url: str
+    status: str
+    status_text: str
+    excerpt: str
+    version: str
+    duration: str
+    cost: str
+    created_at: str
+    created_text: str
+
+
+def run_row(run: Run, *, ref: str) -> RunRow:
+    return RunRow(
+        url=reverse("run_detail", args=[run.id]),
+        again_url=again_url(run, ref=ref),
+        status=run.status,
+        status_text=STATUS_TEXTS.get(run.status, run.status),
+        excerpt=figures.excerpt(run.input),
+        version=f"version {run.chain_version_number}",
+        duration=figures.duration(run.latency_ms),
+        cost=figures.cost(run.cost_usd),
+        created_at=run.created_at.isoformat(),
+        created_text=f"{run.created_at:%Y-%m-%d %H:%M} UTC",
+    )
+
+
+def again_url(run: Run, *, ref: str) -> str:
+    """The playground, filled with this run's input."""
+    return f"{reverse('playground', args=[ref])}?{urlencode({'from': str(run.id)})}"

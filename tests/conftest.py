@@ -1,0 +1,235 @@
+"""The cast, the chains they run and the servers around them; real parts only."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import Group
+from django.db import connections
+
+from accounts.auth import Caller
+from accounts.keys import issue_key
+from accounts.models import User
+from chains.actions.demo import seed_demo
+from chains.models import Chain, Prompt, Provider
+from chains.runtime.prompts import PromptSpec
+from chains.runtime.spec import parse_spec
+from tests.upstream import Upstream
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_sessionfinish() -> None:
+    """SQLite's side files stay where a thread still holds a connection."""
+    name = str(connections["default"].settings_dict["TEST"]["NAME"])
+    if name.endswith(".sqlite3"):
+        for ending in ("", "-wal", "-shm"):
+            Path(name + ending).unlink(missing_ok=True)
+
+
+@pytest.fixture
+async def shared_db(transactional_db):
+    """A database that other threads see too; async code reaches it through one of its own."""
+    yield
+    await sync_to_async(connections.close_all)()
+
+
+# --- The cast: alice owns, bob must see none of it, staff edits, root may do everything ---------
+
+
+@pytest.fixture
+def alice(db) -> User:
+    return User.objects.create_user("alice", password="a long pass phrase")
+
+
+@pytest.fixture
+def bob(db) -> User:
+    return User.objects.create_user("bob", password="another pass phrase")
+
+
+@pytest.fixture
+def staff(db) -> User:
+    """An editor as a fresh installation has them: prompts and chains, nothing else."""
+    seed_demo()
+    user = User.objects.create_user("staff", password="a third pass phrase", is_staff=True)
+    user.groups.add(Group.objects.get(name="editors"))
+    return user
+
+
+@pytest.fixture
+def root(db) -> User:
+    return User.objects.create_superuser("root", password="a fourth pass phrase")
+
+
+@pytest.fixture
+def as_alice(alice) -> Caller:
+    return Caller(user=alice, key=None)
+
+
+@pytest.fixture
+def alice_key(alice) -> str:
+    return issue_key(user=alice, name="tests", expires_at=None).secret
+
+
+@pytest.fixture
+def bob_key(bob) -> str:
+    return issue_key(user=bob, name="tests", expires_at=None).secret
+
+
+# --- What they run -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def demo(db) -> Provider:
+    return Provider.objects.get_or_create(slug="demo", defaults={"kind": "demo"})[0]
+
+
+def add_prompt(slug: str, content: str = "{topic}", **data: Any) -> Prompt:
+    """A prompt whose latest version is in production; ``data`` replaces the one human message."""
+    prompt = Prompt.objects.get_or_create(slug=slug)[0]
+    spec = {"messages": [{"role": "human", "content": content}], **data}
+    version = prompt.save_spec(PromptSpec.model_validate(spec), author=None)
+    prompt.point("production", version, by=None)
+    return prompt
+
+
+def step(prompt: str = "joke", *, name: str = "answer", extra: dict | None = None, **data: Any) -> dict:
+    """A step of a spec, answered by the demo model at once unless ``data`` says otherwise."""
+    demo = {"provider": "demo", "model": "demo-echo", "params": {"extra": {"delay_ms": 0} | (extra or {})}}
+    return {"name": name, "prompt": {"slug": prompt}} | demo | data
+
+
+def add_chain(slug: str, *steps: dict, **data: Any) -> Chain:
+    """A chain whose latest version is in production."""
+    chain = Chain.objects.get_or_create(slug=slug)[0]
+    spec = parse_spec({"steps": list(steps), **data})
+    chain.point("production", chain.save_spec(spec, author=None), by=None)
+    return chain
+
+
+@pytest.fixture
+def joke(demo) -> Chain:
+    """One step that repeats its one variable, ``topic``."""
+    add_prompt("joke")
+    return add_chain("joke", step())
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    with Upstream() as server:
+        yield server
+
+
+@pytest.fixture
+def openai(db, upstream) -> Provider:
+    """The real langchain-openai, talking to ``upstream``."""
+    return Provider.objects.create(
+        slug="openai", kind="openai", base_url=upstream.base_url, api_key="sk-test-CANARY-0123456789"
+    )
+
+
+@pytest.fixture
+def poem(openai) -> Chain:
+    """One step over HTTP: ``topic`` in, text out."""
+    add_prompt("poem", "A poem about {topic}")
+    return add_chain("poem", over_http("poem"))
+
+
+def over_http(prompt: str, *, name: str = "answer", **data: Any) -> dict:
+    return {"name": name, "prompt": {"slug": prompt}, "provider": "openai", "model": "test-model"} | data
+
+
+# --- A server of its own -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """``manage.py serve`` in a process of its own, on the test's database."""
+
+    url: str
+    process: subprocess.Popen
+
+    @property
+    def websocket_url(self) -> str:
+        return self.url.replace("http", "ws", 1)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def database_url() -> str:
+    """The test's database, for another process."""
+    data = connections["default"].settings_dict
+    if data["ENGINE"].endswith("sqlite3"):
+        return f"sqlite:///{data['NAME']}"
+    login = data["USER"] + (f":{data['PASSWORD']}" if data["PASSWORD"] else "")
+    return f"postgres://{login}@{data['HOST']}:{data['PORT']}/{data['NAME']}"
+
+
+def start_server(log: Path, **environment: str) -> Server:
+    port = free_port()
+    variables = {
+        **os.environ,
+        "DEBUG": "on",
+        "DATABASE_URL": database_url(),
+        "PORT": str(port),
+        "DATABASE_POOL_SIZE": "4",
+        **environment,
+    }
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "serve"], cwd=ROOT, env=variables, stdout=output, stderr=output
+        )
+    server = Server(url=f"http://127.0.0.1:{port}", process=process)
+    wait_until(lambda: answers(f"{server.url}/readyz"), seconds=30, or_say=lambda: log.read_text())
+    return server
+
+
+def stop_server(server: Server) -> int:
+    server.process.terminate()
+    return server.process.wait(timeout=30)
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return response.status == 200
+    except OSError:
+        return False
+
+
+def wait_until(
+    happened: Callable[[], Any], *, seconds: float = 5, or_say: Callable[[], str] = lambda: ""
+) -> None:
+    """Return once it has; fail with a word from ``or_say`` if it has not in time."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        if time.monotonic() > deadline:
+            pytest.fail(f"It did not happen within {seconds} s. {or_say()}")
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="session")
+def shared_server(django_db_setup, django_db_blocker, tmp_path_factory) -> Iterator[Server]:
+    log = tmp_path_factory.mktemp("server") / "log"
+    server = start_server(log)
+    yield server
+    stop_server(server)
+
+
+@pytest.fixture
+def server(shared_server, transactional_db) -> Server:
+    """A running server that sees what the test writes."""
+    return shared_server

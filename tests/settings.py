@@ -1,0 +1,21 @@
+"""The product's settings for tests: nothing of a developer's own .env, quick passwords, a fresh database."""
+
+import os
+
+os.environ |= {"DEBUG": "on", "ENV_FILE": os.devnull}
+for _name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ALLOWED_HOSTS", "ALLOWED_ORIGINS", "ADMIN_PATH"):
+    os.environ.pop(_name, None)
+
+from chainhub.settings import *  # noqa: E402, F403
+from chainhub.settings import DATABASES, VAR_DIR  # noqa: E402
+
+# The real hasher takes a second for each user on a small machine, by intention.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+# Each test process has its own, so that several may run beside one another. A file, like the
+# product's: in memory, threads would share the locks of one connection.
+_database = DATABASES["default"]
+if _database["ENGINE"].endswith("sqlite3"):
+    _database["TEST"] = {"NAME": VAR_DIR / f"test-{os.getpid()}.sqlite3"}
+else:
+    _database["TEST"] = {"NAME": f"test_{_database['NAME']}_{os.getpid()}"}
