@@ -23,8 +23,7 @@ FITNESS_PROMPT = {
         {
             "name": "input",
             "type": "text",
-            "description": "What would you like to know?",
-            "default": "How do I start running?",
+            "description": "What would you like to know? For example: How do I start running?",
         }
     ],
 }

@@ -1,6 +1,6 @@
 """From a chain's slug and ref to the plan that runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from chains.models import Chain, ChainVersion, Price, Prompt, Provider
@@ -96,9 +96,7 @@ def _providers(spec: Spec) -> dict[str, Provider]:
 
 
 def _prices(providers: Any) -> dict[tuple[str, str], pricing.Price]:
-    rows: Sequence[Price] = (
-        Price.objects.filter(provider__in=list(providers)).valid_now().select_related("provider")
-    )
+    rows = Price.objects.filter(provider__in=list(providers)).valid_now().select_related("provider")
     return {
         (row.provider.slug, row.model): pricing.Price(input_usd=row.input_usd, output_usd=row.output_usd)
         for row in rows

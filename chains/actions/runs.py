@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal, Self
 from uuid import UUID
 
@@ -98,7 +99,7 @@ class RunStream:
             self._state = "ended"
         return event
 
-    def cancel(self, status: Status = Run.Status.CANCELLED) -> None:
+    def cancel(self, status: Status = "cancelled") -> None:
         """Stop the run and its call to the provider; may be called at any time, from any thread."""
         self._loop.call_soon_threadsafe(self._owner.stop, self._task, status)
 
@@ -139,7 +140,7 @@ def interrupt_runs() -> list[RunStream]:
     """Stop every run of this process as interrupted; each has ``ended`` when that is recorded."""
     streams = list(_streams.values())
     for stream in streams:
-        stream.cancel(Run.Status.INTERRUPTED)
+        stream.cancel("interrupted")
     return streams
 
 
@@ -340,13 +341,13 @@ class _Owner:
             figures=self._figures(),
         )
 
-    def _failed(self, error: errors.ChainHubError, status: Status = Run.Status.FAILED) -> Failed:
+    def _failed(self, error: errors.ChainHubError, status: Status = "failed") -> Failed:
         return Failed(run_id=self.run.id, status=status, error=error, figures=self._figures())
 
     def _stopped(self) -> Failed:
-        if self.stopped_as == Run.Status.CANCELLED:
-            return self._failed(errors.RunCancelled(), Run.Status.CANCELLED)
-        return self._failed(errors.RunInterrupted(), Run.Status.INTERRUPTED)
+        if self.stopped_as == "cancelled":
+            return self._failed(errors.RunCancelled(), "cancelled")
+        return self._failed(errors.RunInterrupted(), "interrupted")
 
     def _partial_output(self) -> Any:
         """What had been streamed when the run stopped short: text is kept, other kinds are not."""
@@ -354,12 +355,12 @@ class _Owner:
 
     def _figures(self) -> Figures:
         usages = [call.usage for call in self.trace.calls if call.usage]
-        costs = [call.cost_usd for call in self.trace.calls]
+        costs = [call.cost_usd for call in self.trace.calls if call.cost_usd is not None]
         return Figures(
             input_tokens=sum(usage.input_tokens for usage in usages) if usages else None,
             output_tokens=sum(usage.output_tokens for usage in usages) if usages else None,
             # A sum that misses a part would be a wrong bill.
-            cost_usd=sum(c for c in costs if c is not None) if costs and None not in costs else None,
+            cost_usd=sum(costs, Decimal()) if costs and len(costs) == len(self.trace.calls) else None,
             first_token_ms=self.first_token_ms,
             latency_ms=self._elapsed_ms(),
         )

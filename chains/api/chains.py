@@ -55,9 +55,10 @@ class BySlug(CursorPagination):
     page_size = 100
 
 
-class VisibleChains:
+class VisibleChains(generics.GenericAPIView):
+    """Only chains that the caller may run."""
+
     serializer_class = ChainSerializer
-    request: Request
 
     def get_queryset(self) -> Any:
         return Chain.objects.visible_to(self.request.user).enabled()

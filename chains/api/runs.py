@@ -157,11 +157,10 @@ class NewestFirst(CursorPagination):
     page_size = 50
 
 
-class OwnRuns:
+class OwnRuns(generics.GenericAPIView):
     """Only what the caller may see, whoever asks."""
 
     serializer_class = RunSerializer
-    request: Request
 
     def get_queryset(self) -> Any:
         runs = Run.objects.visible_to(self.request.user)

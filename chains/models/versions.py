@@ -19,8 +19,8 @@ class Versioned(models.Model):
     description = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
-    versions: "models.Manager[Any]"
-    labels: "models.Manager[Any]"
+    versions: Any
+    labels: Any
 
     class Meta:
         abstract = True
@@ -28,6 +28,11 @@ class Versioned(models.Model):
 
     def __str__(self) -> str:
         return self.slug
+
+    @property
+    def noun(self) -> str:
+        """What the record of label moves calls it."""
+        return str(self._meta.model_name)
 
     def latest(self) -> Any:
         return self.versions.order_by("-number").first()
@@ -59,7 +64,7 @@ class Versioned(models.Model):
             type(self)._default_manager.select_for_update().get(pk=self.pk)
             row = self.labels.filter(name=label).select_related("version").first()
             LabelMove.objects.create(
-                kind=self._meta.model_name,
+                kind=self.noun,
                 slug=self.slug,
                 label=label,
                 from_number=row.version.number if row else None,
@@ -110,7 +115,7 @@ class Label(models.Model):
 
 class LabelMoveQuerySet(models.QuerySet["LabelMove"]):
     def of(self, versioned: Versioned) -> Self:
-        return self.filter(kind=versioned._meta.model_name, slug=versioned.slug)
+        return self.filter(kind=versioned.noun, slug=versioned.slug)
 
 
 class LabelMove(models.Model):

@@ -7,7 +7,7 @@ class the SDK raised: a ValueError from a garbled answer must never look like th
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -107,7 +107,7 @@ class GuardedModel(BaseChatModel):
 
     async def _answers(
         self, messages: list[BaseMessage], *, streaming: bool
-    ) -> AsyncIterator[ChatGeneration]:
+    ) -> AsyncGenerator[ChatGeneration, None]:
         """Pieces of the answer from the first target that begins one."""
         _check_length(messages)
         trace = TRACE.get()
@@ -142,7 +142,9 @@ class _Attempt:
     finish_reason: str = ""
     usage: Usage | None = None
 
-    async def run(self, messages: list[BaseMessage], *, streaming: bool) -> AsyncIterator[ChatGeneration]:
+    async def run(
+        self, messages: list[BaseMessage], *, streaming: bool
+    ) -> AsyncGenerator[ChatGeneration, None]:
         await self._tell("started")
         async with self._place():
             while True:
@@ -159,7 +161,7 @@ class _Attempt:
         self._record()
         await self._tell("finished")
 
-    async def _stream(self, messages: list[BaseMessage]) -> AsyncIterator[ChatGeneration]:
+    async def _stream(self, messages: list[BaseMessage]) -> AsyncGenerator[ChatGeneration, None]:
         limit_s, empty = self.target.provider.first_token_s, True
         async with aclosing(self.model._astream(messages)) as chunks:  # type: ignore[type-var]
             while True:
@@ -175,7 +177,7 @@ class _Attempt:
             raise errors.ProviderGarbage()
         self._require_finish_reason()
 
-    async def _whole(self, messages: list[BaseMessage]) -> AsyncIterator[ChatGeneration]:
+    async def _whole(self, messages: list[BaseMessage]) -> AsyncGenerator[ChatGeneration, None]:
         limit_s = self.target.provider.answer_s
         result = await self._guard(self.model._agenerate(messages), limit_s)
         for generation in result.generations[:1]:

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
@@ -95,17 +95,15 @@ def check_input(plan: Plan, value: Any) -> dict[str, Any]:
 
 def _field_error(fault: ValidationError) -> errors.FieldError:
     """A jsonschema fault in the words of pydantic's errors, which LangServe's clients know."""
-    loc = list(fault.absolute_path)
+    loc, wanted = list(fault.absolute_path), cast(Any, fault.validator_value)
     if fault.validator == "required":
-        missing = next(name for name in fault.validator_value if name not in fault.instance)
         # One fault for each missing name, of which only the message tells which it is.
-        named = [n for n in fault.validator_value if fault.message.startswith(repr(n))]
-        return {"type": "missing", "loc": [*loc, *(named or [missing])], "msg": "Field required"}
+        named = [name for name in wanted if fault.message.startswith(repr(name))]
+        return {"type": "missing", "loc": [*loc, *named[:1]], "msg": "Field required"}
     if fault.validator == "type":
-        kind = fault.validator_value
-        return {"type": f"{kind}_type", "loc": loc, "msg": f"Input should be of type {kind}"}
+        return {"type": f"{wanted}_type", "loc": loc, "msg": f"Input should be of type {wanted}"}
     if fault.validator == "enum":
-        allowed = ", ".join(str(choice) for choice in fault.validator_value)
+        allowed = ", ".join(str(choice) for choice in wanted)
         return {"type": "enum", "loc": loc, "msg": f"Input should be one of: {allowed}"}
     return {"type": str(fault.validator), "loc": loc, "msg": "Input does not fit the schema"}
 
