@@ -3,8 +3,6 @@
 import asyncio
 import contextvars
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -13,7 +11,6 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.db import Error as DatabaseFailure
-from django.db import close_old_connections, connection
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, CSRFCheck
@@ -21,6 +18,7 @@ from rest_framework.exceptions import NotAuthenticated, ParseError, PermissionDe
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from accounts.database import borrowed_connection, in_database_thread
 from accounts.keys import digest_of, looks_like_key
 from accounts.models import ApiKey, User
 
@@ -69,19 +67,6 @@ async def aauthenticate_key(raw: str) -> Caller:
     assert caller.key is not None
     _note_use_later(caller.key)
     return caller
-
-
-@contextmanager
-def borrowed_connection() -> Iterator[None]:
-    """Give the database connection back afterwards: a stream would hold it to its end.
-
-    Inside a transaction it is not ours to give; there Channels' own helper would close it.
-    """
-    try:
-        yield
-    finally:
-        if not connection.in_atomic_block:
-            close_old_connections()
 
 
 _authenticate_key = sync_to_async(borrowed_connection()(authenticate_key))
@@ -179,8 +164,7 @@ def caller_of_session(session_key: str) -> Caller | None:
     return Caller(user=user, key=None) if isinstance(user, User) else None
 
 
-# A socket may live for hours: it borrows no thread that belongs to a request.
-authenticate_session = sync_to_async(borrowed_connection()(caller_of_session), thread_sensitive=False)
+authenticate_session = in_database_thread(caller_of_session)
 
 
 # --- rest_framework's synchronous views --------------------------------------------------------

@@ -21,7 +21,12 @@ class RedactSecrets(logging.Filter):
     formatter = logging.Formatter()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = redact(record.getMessage()), ()
+        try:
+            text = record.getMessage()
+        except Exception:
+            # A wrong call of the log must not fail its caller, nor be printed as it is.
+            text = f"{record.msg} {record.args}"
+        record.msg, record.args = redact(text), ()
         if record.exc_info and not record.exc_text:
             record.exc_text = self.formatter.formatException(record.exc_info)
         if record.exc_text:

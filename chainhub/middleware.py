@@ -8,6 +8,9 @@ from asgiref.sync import markcoroutinefunction
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
+from chains.api.errors import problem_of, respond
+from chains.runtime.errors import ChainNotFound
+
 # Anything else in the header is replaced: it goes into logs.
 REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
@@ -25,7 +28,11 @@ class RequestContext:
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
         given = request.headers.get("X-Request-ID", "")
         request.id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex  # type: ignore[attr-defined]
-        response = await self.get_response(request)
+        if b"%2f" in getattr(request, "scope", {}).get("raw_path", b"").lower():
+            # A server in front reads this slash as part of a name: it may guard another address.
+            response: HttpResponseBase = respond(problem_of(ChainNotFound()), request)
+        else:
+            response = await self.get_response(request)
         response.headers["X-Request-ID"] = request.id  # type: ignore[attr-defined]
         response.headers.setdefault("Content-Security-Policy", settings.CONTENT_SECURITY_POLICY)
         return response

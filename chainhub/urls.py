@@ -1,17 +1,22 @@
 """Every URL, by way in, and what answers where there is none."""
 
-from typing import Any
+import re
 
 from django.conf import settings
 from django.contrib import admin
-from django.http import HttpRequest
+from django.core.exceptions import SuspiciousOperation
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import include, path
+from django.urls import include, path, re_path
 from django.views import defaults
+from django.views.decorators.csrf import csrf_exempt
 
 from chainhub import health
 from chains.api.errors import problem_of, respond
 from chains.runtime.errors import ChainHubError, ChainNotFound
+
+# Where programs call: everything below these but the playgrounds' pages.
+FOR_PROGRAMS = r"(?:api/|chains/(?![^/]*/playground/))"
 
 urlpatterns = [
     path("", include("chains.playground.urls")),
@@ -23,18 +28,22 @@ urlpatterns = [
 ]
 
 
-def _for_programs(request: HttpRequest) -> bool:
-    return request.path.startswith(("/api/", "/chains/")) and "playground" not in request.path
+async def nothing_for_programs(request: HttpRequest) -> HttpResponse:
+    return respond(problem_of(ChainNotFound()), request)
 
 
-def handler404(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+# A route of its own rather than a handler: with DEBUG on, Django never asks handler404.
+urlpatterns.append(re_path(f"^{FOR_PROGRAMS}", csrf_exempt(nothing_for_programs)))
+
+
+def handler400(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """JSON for programs, a page for people."""
-    if _for_programs(request):
-        return respond(problem_of(ChainNotFound()), request)
-    return defaults.page_not_found(request, exception)
+    if re.match(f"/{FOR_PROGRAMS}", request.path):
+        return respond(problem_of(SuspiciousOperation()), request)
+    return defaults.bad_request(request, exception)
 
 
-def handler500(request: HttpRequest, *args: Any) -> HttpResponseBase:
-    if _for_programs(request):
+def handler500(request: HttpRequest) -> HttpResponseBase:
+    if re.match(f"/{FOR_PROGRAMS}", request.path):
         return respond(problem_of(ChainHubError()), request)
     return defaults.server_error(request)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
+from asgiref.sync import SyncToAsync
 from django.contrib.auth.models import Group
 from django.db import connections
 
@@ -36,11 +36,16 @@ def pytest_sessionfinish() -> None:
             Path(name + ending).unlink(missing_ok=True)
 
 
-@pytest.fixture
-async def shared_db(transactional_db):
-    """A database that other threads see too; async code reaches it through one of its own."""
+@pytest.fixture(scope="session", autouse=True)
+def no_connection_left(django_db_setup: None) -> Iterator[None]:
+    """Async tests reach the database through a thread of asgiref's; while it does, none can drop it."""
     yield
-    await sync_to_async(connections.close_all)()
+    SyncToAsync.single_thread_executor.submit(connections.close_all).result()
+
+
+@pytest.fixture
+def shared_db(transactional_db: None) -> None:
+    """A database that other threads see too."""
 
 
 # --- The cast: alice owns, bob must see none of it, staff edits, root may do everything ---------

@@ -1,9 +1,12 @@
 """What is done with chains beyond writing them: publishing a version."""
 
+import asyncio
 from typing import Any
 
 from chains.actions.resolve import plan_for
 from chains.models import ChainLabel, ChainVersion
+from chains.runtime.plan import Plan
+from chains.runtime.providers import build_model
 from chains.runtime.spec import PRODUCTION
 
 
@@ -15,8 +18,20 @@ def publish_chain_version(*, version: ChainVersion, by: Any, label: str = PRODUC
     """
     ChainLabel(name=label).clean_fields(exclude=["parent", "version"])
     ChainLabel(name=label).clean()
-    plan_for(version)
+    check_chain_version(version)
     if version.labels.filter(name=label).exists():
         return False
     version.parent.point(label, version, by=by)
     return True
+
+
+def check_chain_version(version: ChainVersion) -> None:
+    """Raises InvalidSpec where the version could not run as things stand; calls no model."""
+    asyncio.run(_build_models(plan_for(version)))
+
+
+async def _build_models(plan: Plan) -> None:
+    # Models are built inside a loop, which their connections belong to.
+    for step in plan.steps:
+        for target in step.targets:
+            build_model(target, step)

@@ -1,5 +1,6 @@
 """From a chain's slug and ref to the plan that runs."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,17 +8,20 @@ from chains.models import Chain, ChainVersion, Price, Prompt, Provider
 from chains.runtime import pricing
 from chains.runtime.errors import ChainNotFound, InvalidSpec
 from chains.runtime.plan import Plan, PlanStep, PlanTarget
-from chains.runtime.spec import PRODUCTION, LLMStep, Spec, Target
+from chains.runtime.spec import PRODUCTION, SLUG_PATTERN, LLMStep, Spec, Target
 
 
 def split_ref(text: str) -> tuple[str, str]:
     """``slug``, ``slug@label`` or ``slug@number`` as slug and ref."""
-    slug, _, ref = text.partition("@")
-    return slug, ref or PRODUCTION
+    slug, at, ref = text.partition("@")
+    return slug, ref if at else PRODUCTION
 
 
 def find_version(*, slug: str, ref: str, user: Any) -> ChainVersion:
     """The version this user may run; ChainNotFound whatever the reason is that there is none."""
+    # What can be no name is not looked for: U+0000 is an error to some databases.
+    if not all(re.fullmatch(SLUG_PATTERN, name) for name in (slug, ref)):
+        raise ChainNotFound()
     chain = Chain.objects.visible_to(user).enabled().filter(slug=slug).first()
     if chain is None:
         raise ChainNotFound()

@@ -14,11 +14,11 @@ from decimal import Decimal
 from typing import Any, Literal, Self
 from uuid import UUID
 
-from channels.db import database_sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
 from accounts.auth import Caller
+from accounts.database import in_database_thread
 from chains.actions.resolve import find_version, plan_for
 from chains.actions.workers import Heartbeat, worker_id
 from chains.models import ChainVersion, Run
@@ -126,7 +126,7 @@ async def start_run(call: RunCall) -> RunStream:
 
 
 async def _start(call: RunCall) -> RunStream:
-    owner, plan = await database_sync_to_async(_prepare, thread_sensitive=False)(call)
+    owner, plan = await in_database_thread(_prepare)(call)
     Heartbeat.ensure(lambda: list(_streams))
     return RunStream(owner, plan)
 
@@ -196,7 +196,7 @@ async def check_batch(any_call: RunCall, calls: Sequence[RunCall]) -> None:
 
 async def resolve(call: RunCall) -> Plan:
     """The plan the call would run; raises ChainNotFound and InvalidSpec."""
-    _, plan = await database_sync_to_async(_resolve, thread_sensitive=False)(call)
+    _, plan = await in_database_thread(_resolve)(call)
     return plan
 
 
@@ -309,7 +309,7 @@ class _Owner:
     async def _close(self, end: Finished | Failed) -> None:
         for pause_s in RECORD_PAUSES_S:
             try:
-                await database_sync_to_async(self._record_end, thread_sensitive=False)(end)
+                await in_database_thread(self._record_end)(end)
                 return
             except Exception:
                 logger.exception("the end of run %s could not be recorded yet", self.run.id)

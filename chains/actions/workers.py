@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 from uuid import UUID
 
-from channels.db import database_sync_to_async
 from django.utils import timezone
 
+from accounts.database import in_database_thread
 from chains.models import Run
 from chains.models.runs import HEARTBEAT_S
 from chains.runtime.errors import RunInterrupted
@@ -81,7 +81,7 @@ class Heartbeat:
         while True:
             await asyncio.sleep(HEARTBEAT_S)
             try:
-                await database_sync_to_async(beat, thread_sensitive=False)(self.alive())
+                await in_database_thread(beat)(self.alive())
             except Exception:
                 logger.exception("the heartbeat of the runs failed")
 

@@ -5,12 +5,12 @@ from typing import Any
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
-from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 
 from chains.actions.resolve import split_ref
 from chains.actions.runs import RunCall, resolve
-from chains.api.base import AsyncAPIView, json_response
+from chains.api.base import AsyncAPIView, IgnoreAccept, json_response
+from chains.api.pages import BySlug
 from chains.models import Chain, Run
 from chains.runtime.plan import Plan
 
@@ -50,15 +50,11 @@ class ChainSerializer(serializers.ModelSerializer):
         fields = ["slug", "name", "description", "created_at"]
 
 
-class BySlug(CursorPagination):
-    ordering = "slug"
-    page_size = 100
-
-
 class VisibleChains(generics.GenericAPIView):
     """Only chains that the caller may run."""
 
     serializer_class = ChainSerializer
+    content_negotiation_class = IgnoreAccept
 
     def get_queryset(self) -> Any:
         return Chain.objects.visible_to(self.request.user).enabled()

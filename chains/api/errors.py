@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
+from django.core.exceptions import SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework.exceptions import APIException
 
@@ -60,6 +61,8 @@ def problem_of(error: Exception) -> Problem:
         return _of_chainhub(errors.ChainNotFound())
     if isinstance(error, DjangoPermissionDenied):
         return Problem(status=403, code="permission_denied", message="Not allowed.")
+    if isinstance(error, SuspiciousOperation):
+        return Problem(status=400, code="bad_request", message="The request is not valid.")
     if isinstance(error, APIException):
         return _of_drf(error)
     logger.error("An API view failed", exc_info=error)

@@ -8,7 +8,6 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
-from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 
 from chains.actions.resolve import split_ref
@@ -20,7 +19,8 @@ from chains.actions.runs import (
     run_chain,
     start_run,
 )
-from chains.api.base import AsyncAPIView, json_response
+from chains.api.base import AsyncAPIView, IgnoreAccept, json_response
+from chains.api.pages import NewestFirst
 from chains.api.sse import RunStreamResponse
 from chains.models import Run
 from chains.runtime.errors import InvalidInput
@@ -36,19 +36,28 @@ class RunView(AsyncAPIView):
         slug, ref = split_ref(ref)
         return RunCall(slug=slug, ref=ref, caller=self.caller, input=value, **options)
 
+    def input(self) -> Any:
+        body = self.body()
+        value = self.required(body, "input")
+        self.check_config(body.get("config"))
+        return value
+
     def required(self, body: dict[str, Any], name: str) -> Any:
         if name not in body:
             fault = {"type": "missing", "loc": [name], "msg": "Field required"}
             raise InvalidInput("The body is not complete.", errors=[fault])
-        if not isinstance(body.get("config") or {}, dict | list):
-            fault = {"type": "dict_type", "loc": ["config"], "msg": "Input should be an object"}
-            raise InvalidInput("The body is not valid.", errors=[fault])
         return body[name]
+
+    def check_config(self, config: Any, *place: str | int) -> None:
+        """It changes nothing yet, but a client whose config is no object has lost its way."""
+        if config is not None and not isinstance(config, dict):
+            fault = {"type": "dict_type", "loc": ["config", *place], "msg": "Input should be an object"}
+            raise InvalidInput("The body is not valid.", errors=[fault])
 
 
 class InvokeView(RunView):
     async def post(self, request: Request, ref: str) -> HttpResponse:
-        value = self.required(self.body(), "input")
+        value = self.input()
         call = self.call(ref, value, source=Run.Source.REST, streaming=False)
         result = await run_chain(call)
         return json_response(
@@ -59,8 +68,7 @@ class InvokeView(RunView):
 
 class BatchView(RunView):
     async def post(self, request: Request, ref: str) -> HttpResponse:
-        body = self.body()
-        inputs = _checked_inputs(self.required(body, "inputs"), body.get("config"))
+        inputs = self.inputs()
         batch_id = uuid.uuid4()
         options = {"source": Run.Source.BATCH, "streaming": False, "parent_id": batch_id}
         calls = [self.call(ref, value, **options) for value in inputs]
@@ -75,15 +83,29 @@ class BatchView(RunView):
             headers=(_headers(results[0].started) | _cost_header(results)) if results else None,
         )
 
+    def inputs(self) -> list[Any]:
+        body = self.body()
+        inputs, config = self.required(body, "inputs"), body.get("config")
+        _check_inputs(inputs)
+        if not isinstance(config, list):
+            self.check_config(config)
+            return inputs
+        if len(config) != len(inputs):
+            counts = f"Number of configs ({len(config)}) must match number of inputs ({len(inputs)})"
+            raise InvalidInput(counts)
+        for index, one in enumerate(config):
+            self.check_config(one, index)
+        return inputs
+
 
 class StreamView(RunView):
     async def post(self, request: Request, ref: str) -> HttpResponseBase:
-        value = self.required(self.body(), "input")
+        value = self.input()
         stream = await start_run(self.call(ref, value, source=Run.Source.SSE))
         return RunStreamResponse(stream, headers=_headers(stream.started))
 
 
-def _checked_inputs(inputs: Any, config: Any) -> list[Any]:
+def _check_inputs(inputs: Any) -> None:
     if not isinstance(inputs, list):
         fault = {"type": "list_type", "loc": ["inputs"], "msg": "Input should be a list"}
         raise InvalidInput("The body is not valid.", errors=[fault])
@@ -91,9 +113,6 @@ def _checked_inputs(inputs: Any, config: Any) -> list[Any]:
         limit = f"List should have at most {settings.MAX_BATCH_INPUTS} items"
         fault = {"type": "too_long", "loc": ["inputs"], "msg": limit}
         raise InvalidInput("The batch is too large.", errors=[fault])
-    if isinstance(config, list) and len(config) != len(inputs):
-        raise InvalidInput(f"Number of configs ({len(config)}) must match number of inputs ({len(inputs)})")
-    return inputs
 
 
 def _metadata(result: RunResult) -> dict[str, Any]:
@@ -152,21 +171,21 @@ class RunSerializer(serializers.ModelSerializer):
         ]
 
 
-class NewestFirst(CursorPagination):
-    ordering = "-created_at"
-    page_size = 50
-
-
 class OwnRuns(generics.GenericAPIView):
     """Only what the caller may see, whoever asks."""
 
     serializer_class = RunSerializer
+    content_negotiation_class = IgnoreAccept
 
     def get_queryset(self) -> Any:
         runs = Run.objects.visible_to(self.request.user)
-        wanted = {"chain": "chain_slug", "status": "status", "source": "source"}
+        columns = {"chain": "chain_slug", "status": "status", "source": "source"}
         given = self.request.query_params
-        return runs.filter(**{field: given[name] for name, field in wanted.items() if name in given})
+        wanted = {column: given[name] for name, column in columns.items() if name in given}
+        if not all(value.isprintable() for value in wanted.values()):
+            # No row has such a value, and Postgres refuses to look for U+0000.
+            return runs.none()
+        return runs.filter(**wanted)
 
 
 @extend_schema(summary="List one's own runs, newest first", tags=["runs"])

@@ -1,10 +1,14 @@
 """OpenAPI 3.1: the resources by drf-spectacular, and each chain's run endpoints from its own schema."""
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.renderers import OpenApiJsonRenderer
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from accounts.models import User
 from chains.actions.resolve import resolve_plan
@@ -12,6 +16,9 @@ from chains.api.base import IgnoreAccept
 from chains.models import Chain
 from chains.runtime.errors import ChainHubError
 from chains.runtime.plan import Plan
+
+# The descriptors that hold rest_framework's schemas are shared, and note the view they serve just now.
+ONE_AT_A_TIME = threading.Lock()
 
 ERROR = {
     "type": "object",
@@ -37,15 +44,22 @@ class OpenAPIView(SpectacularAPIView):
     renderer_classes = [OpenApiJsonRenderer]
     content_negotiation_class = IgnoreAccept
 
+    def _get_schema_response(self, request: Request) -> Response:
+        with ONE_AT_A_TIME:
+            return super()._get_schema_response(request)
+
 
 class DocsView(SpectacularSwaggerSplitView):
+    content_negotiation_class = IgnoreAccept
     template_name = "chains/docs.html"
 
 
 def add_chain_paths(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
     """drf-spectacular's post-processing hook: one set of paths for each chain the caller may run."""
-    result["components"].setdefault("schemas", {})["Error"] = ERROR
+    schemas = result["components"].setdefault("schemas", {})
+    schemas["Error"] = ERROR
     for plan in _plans(getattr(request, "user", None)):
+        schemas.update(_schemas(plan))
         result["paths"].update(_paths(plan))
     return result
 
@@ -61,11 +75,38 @@ def _plans(user: Any) -> Iterator[Plan]:
             continue
 
 
+def _schemas(plan: Plan) -> dict[str, Any]:
+    """A chain's own, as components of the document."""
+    own = {"input": plan.input_schema, "output": plan.output_schema}
+    return {
+        f"{plan.chain_slug}.{kind}": _rebased(schema, _ref(plan, kind)["$ref"])
+        for kind, schema in own.items()
+    }
+
+
+def _ref(plan: Plan, kind: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{plan.chain_slug}.{kind}"}
+
+
+def _rebased(node: Any, base: str) -> Any:
+    """A schema whose references, relative to its own root, lead to where that root now is."""
+    if isinstance(node, list):
+        return [_rebased(inner, base) for inner in node]
+    if not isinstance(node, dict):
+        return node
+    result = {key: _rebased(inner, base) for key, inner in node.items()}
+    if str(result.get("$ref", "")).startswith("#"):
+        result["$ref"] = base + result["$ref"][1:]
+    if isinstance(result.get("$id"), str):
+        del result["$id"]
+    return result
+
+
 def _paths(plan: Plan) -> dict[str, Any]:
     base = f"/chains/{plan.chain_slug}"
-    value, output = _self_contained(plan.input_schema), _self_contained(plan.output_schema)
-    one = _body({"input": value}, ["input"])
-    many = _body({"inputs": {"type": "array", "items": value, "maxItems": 100}}, ["inputs"])
+    value, output = _ref(plan, "input"), _ref(plan, "output")
+    values = {"type": "array", "items": value, "maxItems": settings.MAX_BATCH_INPUTS}
+    one, many = _body({"input": value}, ["input"]), _body({"inputs": values}, ["inputs"])
     answer = {"type": "object", "properties": {"output": output, "metadata": RUN_METADATA}}
     answers = {
         "type": "object",
@@ -88,11 +129,6 @@ def _paths(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _self_contained(schema: dict[str, Any]) -> dict[str, Any]:
-    """References in a schema are relative to it; an ``$id`` keeps them so inside the document."""
-    return {"$id": "urn:chainhub:schema", **schema} if "$defs" in schema else schema
-
-
 def _body(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
     properties = {**properties, "config": {"type": "object"}}
     return {"type": "object", "properties": properties, "required": required}
@@ -109,7 +145,7 @@ def _operation(plan: Plan, name: str, body: dict[str, Any] | None, content: Any)
         "summary": f"{plan.chain_name}: {name.replace('_', ' ')}",
         "description": plan.chain_description,
         "tags": [plan.chain_slug],
-        "security": [{"apiKey": []}, {"apiKeyHeader": []}, {"session": []}],
+        "security": [{"bearer": []}, {"apiKey": []}, {"session": []}],
         "responses": {"200": {"description": "OK", "content": content}, "default": error},
     }
     if body:

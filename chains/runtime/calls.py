@@ -25,11 +25,16 @@ from chains.runtime.events import Event, Step
 from chains.runtime.plan import PlanStep, PlanTarget
 from chains.runtime.pricing import Usage, cost_usd
 from chains.runtime.providers import build_model, kind_of, places_at
+from chains.runtime.values import encode
 
 ATTEMPTS = 3
 MAX_BACKOFF_S = 8.0
 PLACE_WAIT_S = 10.0
 MAX_PROMPT_CHARS = 256 * 1024
+MAX_ANSWER_CHARS = 1024 * 1024
+# What a provider says of its answer is bounded by what a Run row can keep.
+MAX_FINISH_REASON_CHARS = 64
+MAX_TOKENS = 100_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +144,7 @@ class _Attempt:
     model: BaseChatModel
     began: bool = False
     tries: int = 0
+    size: int = 0
     finish_reason: str = ""
     usage: Usage | None = None
 
@@ -149,6 +155,7 @@ class _Attempt:
         async with self._place():
             while True:
                 self.tries += 1
+                self.size, self.finish_reason, self.usage = 0, "", None
                 try:
                     source = self._stream(messages) if streaming else self._whole(messages)
                     async with aclosing(source) as pieces:
@@ -162,15 +169,18 @@ class _Attempt:
         await self._tell("finished")
 
     async def _stream(self, messages: list[BaseMessage]) -> AsyncGenerator[ChatGeneration, None]:
-        limit_s, empty = self.target.provider.first_token_s, True
+        provider, empty = self.target.provider, True
+        # Pieces without a token do not put this off.
+        first_token_by: float | None = time.monotonic() + provider.first_token_s
         async with aclosing(self.model._astream(messages)) as chunks:  # type: ignore[type-var]
             while True:
+                limit_s = first_token_by - time.monotonic() if first_token_by else provider.chunk_s
                 chunk = await self._guard(anext(chunks, None), limit_s)
                 if chunk is None:
                     break
                 empty = False
                 if _says_something(chunk):
-                    limit_s = self.target.provider.chunk_s
+                    first_token_by = None
                 self._note(chunk)
                 yield chunk
         if empty:
@@ -199,11 +209,15 @@ class _Attempt:
             raise kind_of(self.target.provider.kind).translate(error) from error
 
     def _note(self, generation: ChatGeneration) -> None:
+        self.size += len(generation.text)
+        if self.size > MAX_ANSWER_CHARS:
+            raise errors.OutputInvalid("The model's answer is longer than ChainHub keeps.")
         info = generation.generation_info or {}
         metadata = generation.message.response_metadata
-        self.finish_reason = info.get("finish_reason") or metadata.get("finish_reason") or self.finish_reason
+        if reason := info.get("finish_reason") or metadata.get("finish_reason"):
+            self.finish_reason = encode(str(reason))[:MAX_FINISH_REASON_CHARS]
         if used := getattr(generation.message, "usage_metadata", None):
-            self.usage = Usage(input_tokens=used["input_tokens"], output_tokens=used["output_tokens"])
+            self.usage = _usage(used["input_tokens"], used["output_tokens"])
 
     def _require_finish_reason(self) -> None:
         """An answer that ends without one was cut, although to the SDK it looks like success."""
@@ -246,6 +260,13 @@ class _Attempt:
         await self.trace.emit(Step(name=self.step.name, status=status, provider=provider, model=model))
 
 
+def _usage(*tokens: Any) -> Usage | None:
+    """``None`` for figures that no answer of ours can have used."""
+    if not all(isinstance(n, int) and 0 <= n <= MAX_TOKENS for n in tokens):
+        return None
+    return Usage(input_tokens=tokens[0], output_tokens=tokens[1])
+
+
 def _says_something(piece: ChatGeneration) -> bool:
     """Whether this is a token: providers open a stream with a piece that only names the role."""
     return bool(piece.text or getattr(piece.message, "tool_calls", None) or piece.message.content)
@@ -257,7 +278,9 @@ async def _held(places: asyncio.Semaphore | None) -> AsyncIterator[None]:
         yield
         return
     try:
-        await asyncio.wait_for(places.acquire(), PLACE_WAIT_S)
+        # Not wait_for: on Python 3.11 it may swallow a cancellation.
+        async with asyncio.timeout(PLACE_WAIT_S):
+            await places.acquire()
     except TimeoutError:
         raise errors.ProviderBusy() from None
     try:

@@ -12,6 +12,7 @@ from langchain_core.language_models.chat_models import agenerate_from_stream
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from pydantic import Field
 
 from chains.runtime import errors
 
@@ -49,10 +50,10 @@ class DemoChatModel(BaseChatModel):
 
     model: str = "demo-coach"
     reply: str | None = None
-    delay_ms: int = 30
-    words: int | None = None
+    delay_ms: int = Field(default=30, ge=0, le=60_000)
+    words: int | None = Field(default=None, ge=0, le=100_000)
     fail: Failure | None = None
-    fail_after: int = 0
+    fail_after: int = Field(default=0, ge=0)
     json_schema: dict[str, Any] | None = None
     max_tokens: int | None = None
 
@@ -136,7 +137,8 @@ def smallest_instance(schema: dict[str, Any]) -> Any:
         properties = schema.get("properties", {})
         return {name: smallest_instance(inner) for name, inner in properties.items()}
     if kind == "array":
-        return [smallest_instance(schema.get("items", {"type": "string"}))] * schema.get("minItems", 0)
+        item = smallest_instance(schema.get("items", {"type": "string"}))
+        return [item] * min(schema.get("minItems", 0), 100)
     if kind in ("integer", "number"):
         return schema.get("minimum", 0)
     return {"boolean": False, "null": None}.get(kind, "demo")

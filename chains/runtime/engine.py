@@ -10,7 +10,7 @@ from typing import Any, cast
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from langchain_core.exceptions import OutputParserException
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import Runnable, RunnableLambda, RunnablePassthrough
 
 from chains.runtime import errors
@@ -23,7 +23,6 @@ from chains.runtime.prompts import as_text
 from chains.runtime.values import decode_messages, encode
 
 MAX_BUILT_PLANS = 256
-MAX_OUTPUT_CHARS = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,16 +64,12 @@ async def execute(plan: Plan, value: Mapping[str, Any], *, streaming: bool, trac
 
 async def _stream(plan: Plan, inputs: dict[str, Any], emit: Callable[[Event], Awaitable[None]]) -> Any:
     chunks: list[Any] = []
-    size = 0
     async with aclosing(runnable_for(plan).astream(inputs)) as stream:  # type: ignore[type-var]
         async for chunk in stream:
             # Providers open and close a stream with empty texts.
             if chunk == "":
                 continue
             chunks.append(chunk)
-            size += len(chunk) if isinstance(chunk, str) else 64
-            if size > MAX_OUTPUT_CHARS:
-                raise errors.OutputInvalid("The model's answer is longer than ChainHub keeps.")
             await emit(Chunk(value=chunk))
     return combine(plan.steps[-1].parser, chunks)
 
@@ -144,8 +139,22 @@ def build(plan: Plan) -> Runnable[Any, Any]:
     *before, last = plan.steps
     runnable = _build_step(last, follows=bool(before))
     for index, step in reversed(list(enumerate(before))):
-        runnable = RunnablePassthrough.assign(**{step.name: _build_step(step, follows=index > 0)}) | runnable
+        runnable = _assign(step, follows=index > 0) | runnable
     return runnable
+
+
+def _assign(step: PlanStep, *, follows: bool) -> Runnable[Any, Any]:
+    """The step's output beside what came in; always whole, for nobody reads its pieces.
+
+    RunnablePassthrough.assign streams in tasks of its own, which a cancelled run would leave behind
+    with their calls to the provider.
+    """
+    assign = RunnablePassthrough.assign(**{step.name: _build_step(step, follows=follows)})
+
+    async def whole(values: Mapping[str, Any]) -> dict[str, Any]:
+        return await assign.ainvoke(dict(values))
+
+    return RunnableLambda(whole)
 
 
 def _build_step(step: PlanStep, *, follows: bool) -> Runnable[Any, Any]:
@@ -154,15 +163,19 @@ def _build_step(step: PlanStep, *, follows: bool) -> Runnable[Any, Any]:
 
 
 def _texts(keep: Collection[str]) -> Runnable[Any, Any]:
-    """What earlier steps gave as text, all but what goes into placeholders."""
+    """What earlier steps gave as text; where a placeholder takes it, as a message of the model's."""
 
-    def texts(values: Mapping[str, Any]) -> dict[str, Any]:
-        return {n: value if n in keep else _text(value) for n, value in values.items()}
+    async def texts(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {n: _messages(value) if n in keep else _text(value) for n, value in values.items()}
 
-    async def atexts(values: Mapping[str, Any]) -> dict[str, Any]:
-        return texts(values)
+    return RunnableLambda(texts)
 
-    return RunnableLambda(texts, afunc=atexts)
+
+def _messages(value: Any) -> list[BaseMessage]:
+    """Never what an answer says of itself: JSON that looks like messages would choose its own role."""
+    if isinstance(value, list) and all(isinstance(item, BaseMessage) for item in value):
+        return value
+    return [AIMessage(_text(value))]
 
 
 def _text(value: Any) -> str:

@@ -103,12 +103,17 @@ class OutputInvalid(ChainHubError):
 
 
 class ProviderError(ChainHubError):
-    """``retryable``: whether the same request may succeed when sent again."""
+    """``retryable``: whether the same request may succeed when sent again, and how soon if told."""
 
     code = "provider_error"
     message = "The model provider failed."
     retryable: ClassVar[bool] = False
     retry_after_s: float | None = None
+
+    def __init__(self, message: str = "", *, retry_after_s: float | None = None):
+        super().__init__(message)
+        if retry_after_s is not None:
+            self.retry_after_s = retry_after_s
 
 
 class ProviderAuthFailed(ProviderError):
@@ -146,8 +151,7 @@ class ProviderRateLimited(ProviderError):
     message = "The model provider's rate limit is reached. Try again later."
 
     def __init__(self, message: str = "", *, retry_after_s: float | None = None, quota: bool = False):
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
+        super().__init__(message, retry_after_s=retry_after_s)
         self.quota = quota
 
     @property

@@ -1,6 +1,7 @@
 """What becomes of a model's answer: text, the message itself, JSON, a list, or schema-checked JSON."""
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -16,8 +17,22 @@ from langchain_core.output_parsers import (
 from langchain_core.runnables import Runnable, RunnablePassthrough
 
 from chains.runtime.spec import Parser
+from chains.runtime.strict_json import InvalidJSON, check_depth
 
-FENCED = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL | re.IGNORECASE)
+FENCE = re.compile(r"```(?:json)?[ \t]*\r?\n", re.IGNORECASE)
+# A hundred levels are more than any answer needs, and fewer than encoding it again can bear.
+MAX_DEPTH = 100
+
+
+class ListParser(BaseOutputParser[list[str]]):
+    """Comma-separated values, read as a whole: LangChain's reading of pieces loses quotes between them."""
+
+    def parse(self, text: str) -> list[str]:
+        return CommaSeparatedListOutputParser().parse(text)
+
+    @property
+    def _type(self) -> str:
+        return "list"
 
 
 class JSONParser(BaseOutputParser[Any]):
@@ -27,10 +42,10 @@ class JSONParser(BaseOutputParser[Any]):
     """
 
     def parse(self, text: str) -> Any:
-        fenced = FENCED.match(text)
         try:
-            return json.loads(fenced[1] if fenced else text, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
+            check_depth(text.encode(errors="replace"), MAX_DEPTH)
+            return json.loads(_without_fence(text), parse_constant=_refuse_constant, parse_float=_finite)
+        except (ValueError, InvalidJSON) as error:
             raise OutputParserException("The answer is not JSON.") from error
 
     @property
@@ -54,15 +69,27 @@ class SchemaParser(JSONParser):
         return value
 
 
+def _without_fence(text: str) -> str:
+    text = text.strip()
+    fence = FENCE.match(text)
+    return text[fence.end() : -3] if fence and text.endswith("```") else text
+
+
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON.")
+
+
+def _finite(digits: str) -> float:
+    if not math.isfinite(number := float(digits)):
+        raise ValueError("A number is too large.")
+    return number
 
 
 def build_parser(parser: Parser) -> Runnable[Any, Any]:
     if parser.kind == "text":
         return StrOutputParser()
     if parser.kind == "list":
-        return CommaSeparatedListOutputParser()
+        return ListParser()
     if parser.kind == "json":
         return JSONParser()
     if parser.kind == "schema":

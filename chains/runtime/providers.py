@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import openai
 from langchain_core.language_models import BaseChatModel
 from langchain_openai import ChatOpenAI
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from chains.runtime import errors
 from chains.runtime.demo import DemoChatModel
@@ -101,18 +101,16 @@ def _translate_demo(error: Exception) -> errors.ProviderError:
 _tls = cache(ssl.create_default_context)
 
 
-class _HTTPClients(dict[tuple[str, float, float], Any]):
-    """One connection pool for each endpoint and its time limits."""
+class _HTTPClients(dict[str, Any]):
+    """One connection pool for each endpoint."""
 
-    def __missing__(self, key: tuple[str, float, float]) -> Any:
-        _, connect_s, read_s = key
+    def __missing__(self, key: str) -> Any:
         # No redirects and no proxies from the environment: the credential goes where the provider
         # record says, and nowhere else.
         self[key] = client = openai.DefaultAsyncHttpxClient(
             follow_redirects=False,
             trust_env=False,
             verify=_tls(),
-            timeout=openai.Timeout(connect=connect_s, read=read_s, write=read_s, pool=connect_s),
         )
         return client
 
@@ -133,31 +131,46 @@ def _build_openai(target: PlanTarget, step: PlanStep) -> BaseChatModel:
     # Above our own limits, which say what was too slow; this one only frees the socket.
     read_s = max(provider.first_token_s, provider.chunk_s, provider.answer_s) + 5
     extra_body: dict[str, Any] = {}
+    if params.max_tokens:
+        # Through extra_body, because ChatOpenAI knows the newer name only, which not every server does.
+        extra_body[_max_tokens_name(base_url)] = params.max_tokens
     if step.parser.json_schema is not None:
-        # Through extra_body, because the SDK's own parsing of a response_format gives up on
-        # answers that we would rather judge ourselves.
+        # Likewise, because the SDK's own parsing of a response_format gives up on answers that we
+        # would rather judge ourselves.
         extra_body["response_format"] = {
             "type": "json_schema",
             "json_schema": {"name": step.name, "schema": step.parser.json_schema},
         }
-    return ChatOpenAI(
-        model=target.model,
-        base_url=base_url,
-        api_key=provider.api_key,
-        temperature=params.temperature,
-        max_completion_tokens=None,
-        http_client=_sync_client(),
-        http_async_client=_http_clients()[base_url, provider.connect_s, read_s],
-        max_retries=0,
-        stream_usage=True,
-        stream_chunk_timeout=None,
-        use_responses_api=False,
-        model_kwargs={
+    try:
+        return ChatOpenAI(
+            model=target.model,
+            base_url=base_url,
+            # Servers without keys ignore it; the SDK insists on one.
+            api_key=provider.api_key if provider.api_key.get_secret_value() else SecretStr("none"),
+            temperature=params.temperature,
+            http_client=_sync_client(),
+            http_async_client=_http_clients()[base_url],
+            # Each request carries it: the SDK never looks at what the HTTP client was given.
+            timeout=openai.Timeout(
+                connect=provider.connect_s, read=read_s, write=read_s, pool=provider.connect_s
+            ),
+            openai_proxy=None,
+            max_retries=0,
+            stream_usage=True,
+            stream_chunk_timeout=None,
+            use_responses_api=False,
+            extra_body=extra_body or None,
             **params.extra,
-            **({"max_tokens": params.max_tokens} if params.max_tokens else {}),
-        },
-        extra_body=extra_body or None,
-    )
+        )
+    except ValidationError as error:
+        raise errors.InvalidSpec(describe(error)) from error
+
+
+def _max_tokens_name(base_url: str) -> str:
+    """OpenAI's newest models refuse the older name, and other servers may not know the newer one."""
+    host = urlsplit(base_url).hostname or ""
+    is_openai = host.endswith((".openai.com", ".openai.azure.com"))
+    return "max_completion_tokens" if is_openai else "max_tokens"
 
 
 def _translate_openai(error: Exception) -> errors.ProviderError:
@@ -180,6 +193,9 @@ def _translate_openai(error: Exception) -> errors.ProviderError:
     if isinstance(error, openai.APIError):
         # An error event inside a stream.
         return errors.ProviderFailed()
+    if type(error) is ValueError and error.args and isinstance(error.args[0], dict):
+        # The same in place of a whole answer: langchain-openai raises the error object so.
+        return errors.ProviderFailed()
     return errors.ProviderGarbage()
 
 
@@ -198,11 +214,11 @@ def _translate_status(error: openai.APIStatusError) -> errors.ProviderError:
             retry_after_s=_retry_after_s(error), quota=code == "insufficient_quota"
         )
     if status in (408, 409):
-        return errors.RetryableRefusal()
+        return errors.RetryableRefusal(retry_after_s=_retry_after_s(error))
     if code == "context_length_exceeded":
         return errors.ContextTooLong()
     if status >= 500:
-        return errors.ProviderFailed()
+        return errors.ProviderFailed(retry_after_s=_retry_after_s(error))
     if 300 <= status < 400:
         return errors.ProviderGarbage("The model provider sent a redirect, which is not followed.")
     return errors.ProviderRefused()

@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Any, NoReturn
 
 from chains.runtime.values import UNSTORABLE
@@ -13,7 +14,9 @@ MAX_STRING_CHARS = 256 * 1024
 MAX_LIST_ITEMS = 1000
 MAX_INTEGER = 2**63
 # A string matches even where it is not closed: trying again at each of its quotes would be quadratic.
-STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+AS_SQUARE = bytes.maketrans(b"{}", b"[]")
+NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 class InvalidJSON(Exception):
@@ -37,7 +40,7 @@ def strict_json(data: bytes) -> Any:
         raise InvalidJSON("The body is not UTF-8.", 400) from None
     if not text.strip():
         raise InvalidJSON("The body is empty; it must be a JSON object.")
-    _check_depth(data)
+    check_depth(data, MAX_DEPTH)
     try:
         value = json.loads(
             text,
@@ -61,16 +64,12 @@ def strict_json_object(data: bytes) -> dict[str, Any]:
     return value
 
 
-def _check_depth(data: bytes) -> None:
-    depth = 0
-    for match in STRING_OR_BRACKET.finditer(data):
-        bracket = match[0]
-        if bracket in b"[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise InvalidJSON(f"The body is nested deeper than {MAX_DEPTH} levels.")
-        elif bracket in b"]}":
-            depth -= 1
+def check_depth(data: bytes, limit: int) -> None:
+    """Raises InvalidJSON for text that is nested deeper, without recursing into it."""
+    brackets = STRING.sub(b"", data).translate(AS_SQUARE, delete=NO_BRACKETS)
+    # "[" and "]" lie one before and one after "\\": each step is worth 1 or -1.
+    if max(accumulate(map(ord("\\").__sub__, brackets)), default=0) > limit:
+        raise InvalidJSON(f"The body is nested deeper than {limit} levels.")
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -1,37 +1,12 @@
-"""The cast of the account tests, and keys of alice in every state."""
+"""Keys of alice in every state, and staff who may do everything."""
 
 from datetime import timedelta
 
 import pytest
-from asgiref.sync import sync_to_async
-from django.db import connections
 from django.utils import timezone
 
 from accounts.keys import IssuedKey, issue_key
 from accounts.models import User
-
-
-@pytest.fixture(autouse=True)
-def quick_passwords(settings):
-    """The real hasher takes a second for each user on a small machine, by intention."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
-@pytest.fixture
-async def shared_db(transactional_db):
-    """A database that other threads see too; async code reaches it through one of its own."""
-    yield
-    await sync_to_async(connections.close_all)()
-
-
-@pytest.fixture
-def alice(db) -> User:
-    return User.objects.create_user("alice", password="a long pass phrase")
-
-
-@pytest.fixture
-def bob(db) -> User:
-    return User.objects.create_user("bob", password="another pass phrase")
 
 
 @pytest.fixture

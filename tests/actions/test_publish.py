@@ -64,6 +64,18 @@ def test_a_chain_whose_prompt_is_not_published_is_refused(comedian, alice):
     assert moves_of(comedian) == []
 
 
+@pytest.mark.parametrize(("kind", "extra"), [("demo", {"delay_ms": "long"}), ("openai", {"top_p": "high"})])
+def test_a_chain_whose_parameters_are_of_the_wrong_type_is_refused(comedian, prompt, alice, kind, extra):
+    Provider.objects.update(kind=kind)
+    publish_prompt_version(version=prompt.at("1"), by=alice)
+    step = {**comedian.latest().spec["steps"][0], "params": {"extra": extra}}
+    version = comedian.save_spec(parse_spec({"steps": [step]}), author=alice)
+
+    with pytest.raises(InvalidSpec, match=next(iter(extra))):
+        publish_chain_version(version=version, by=alice)
+    assert moves_of(comedian) == []
+
+
 def test_a_chain_is_published_once_its_prompt_is(comedian, prompt, alice):
     publish_prompt_version(version=prompt.at("1"), by=alice)
 

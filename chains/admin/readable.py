@@ -1,0 +1,102 @@
+"""Versions as text that people read, and what differs between two of them."""
+
+import difflib
+import json
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from chains.admin.jsontext import params_text
+from chains.runtime.prompts import Placeholder, PromptSpec, Variable
+from chains.runtime.spec import LLMStep, Spec
+
+# Words are compared only in lines that are shorter: the time grows with the square.
+MAX_WORDS_LINE = 2000
+
+
+def prompt_text(spec: PromptSpec) -> str:
+    parts = []
+    for message in spec.messages:
+        if isinstance(message, Placeholder):
+            optional = ", optional" if message.optional else ""
+            parts.append(f"── messages from the caller: {message.placeholder}{optional}")
+        else:
+            parts.append(f"── {message.role}\n{message.content}")
+    if spec.variables:
+        parts.append("── variables\n" + "\n".join(_variable_text(v) for v in spec.variables))
+    return "\n\n".join(parts)
+
+
+def _variable_text(variable: Variable) -> str:
+    text = f"{variable.name}: {variable.type}"
+    if variable.choices:
+        text += f" of {', '.join(variable.choices)}"
+    if variable.default is not None:
+        text += f", default {json.dumps(variable.default, ensure_ascii=False)}"
+    return text + (f" - {variable.description}" if variable.description else "")
+
+
+def chain_text(spec: Spec) -> str:
+    parts = [_step_text(number, step) for number, step in enumerate(spec.steps, start=1)]
+    if spec.fallbacks:
+        parts.append("── fallbacks\n" + "\n".join(f"{t.provider}: {t.model}" for t in spec.fallbacks))
+    if spec.timeouts.run_s is not None:
+        parts.append(f"── limits\nwhole run: {spec.timeouts.run_s:g} s")
+    return "\n\n".join(parts)
+
+
+def _step_text(number: int, step: LLMStep) -> str:
+    lines = [
+        f"── step {number}: {step.name}",
+        f"prompt: {step.prompt.slug}@{step.prompt.ref}",
+        f"model: {step.model} at {step.provider}",
+    ]
+    if step.params.temperature is not None:
+        lines.append(f"temperature: {step.params.temperature:g}")
+    if step.params.max_tokens is not None:
+        lines.append(f"max tokens: {step.params.max_tokens}")
+    lines += params_text(step.params.extra).splitlines()
+    lines.append(f"answer: {step.parser.kind}")
+    if step.parser.json_schema is not None:
+        lines.append(json.dumps(step.parser.json_schema, ensure_ascii=False, indent=2))
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffLine:
+    """``parts`` make the line; those that are marked are what differs within it."""
+
+    sign: Literal["+", "-", " "]
+    parts: tuple[tuple[bool, str], ...]
+
+
+def diff(old: str, new: str) -> list[DiffLine]:
+    """Every line of both texts, in reading order."""
+    before, after = old.splitlines(), new.splitlines()
+    lines: list[DiffLine] = []
+    for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if tag == "equal":
+            lines += [DiffLine(sign=" ", parts=((False, text),)) for text in before[i1:i2]]
+        else:
+            pairs = min(i2 - i1, j2 - j1)
+            for old_line, new_line in zip(before[i1 : i1 + pairs], after[j1 : j1 + pairs], strict=True):
+                lines += _changed_line(old_line, new_line)
+            lines += [DiffLine(sign="-", parts=((False, text),)) for text in before[i1 + pairs : i2]]
+            lines += [DiffLine(sign="+", parts=((False, text),)) for text in after[j1 + pairs : j2]]
+    return lines
+
+
+def _changed_line(old: str, new: str) -> list[DiffLine]:
+    short = max(len(old), len(new)) <= MAX_WORDS_LINE
+    before, after = (re.findall(r"\w+|\s+|\W", line) if short else [] for line in (old, new))
+    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
+    if not short or matcher.ratio() < 0.5:
+        return [DiffLine(sign="-", parts=((False, old),)), DiffLine(sign="+", parts=((False, new),))]
+    removed, added = [], []
+    for tag, i1, i2, j1, j2 in matcher.get_opcodes():
+        removed.append((tag != "equal", "".join(before[i1:i2])))
+        added.append((tag != "equal", "".join(after[j1:j2])))
+    return [
+        DiffLine(sign="-", parts=tuple(part for part in removed if part[1])),
+        DiffLine(sign="+", parts=tuple(part for part in added if part[1])),
+    ]

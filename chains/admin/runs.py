@@ -1,0 +1,263 @@
+"""Runs in the admin: to be read and searched, by operators."""
+
+import json
+import uuid
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ERROR_FLAG, PAGE_VAR
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
+from django.utils.timezone import get_current_timezone, localdate, localtime
+
+from chains.models import Prompt, Run
+
+NONE = "\N{EN DASH}"
+
+
+class DayFilter(admin.SimpleListFilter):
+    """One day's runs, whichever it is.
+
+    Django's date hierarchy looks for the days that have any, which takes seconds for 100,000 runs.
+    """
+
+    title = "day"
+    parameter_name = "day"
+    template = "admin/chains/day_filter.html"
+
+    def __init__(self, request: HttpRequest, params: Any, model: Any, model_admin: Any):
+        super().__init__(request, params, model, model_admin)
+        gone = (self.parameter_name, PAGE_VAR, ERROR_FLAG)
+        self.others = [
+            (name, value) for name, values in request.GET.lists() for value in values if name not in gone
+        ]
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        today = localdate()
+        return [(str(today), "Today"), (str(today - timedelta(days=1)), "Yesterday")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        if not self.value():
+            return queryset
+        try:
+            day = datetime.strptime(str(self.value()), "%Y-%m-%d").replace(tzinfo=get_current_timezone())
+            return queryset.filter(created_at__gte=day, created_at__lt=day + timedelta(days=1))
+        except (ValueError, OverflowError) as error:
+            raise IncorrectLookupParameters from error
+
+
+@admin.register(Run)
+class RunAdmin(admin.ModelAdmin):
+    list_display = (
+        "short_id",
+        "chain_at_version",
+        "user",
+        "badge",
+        "source",
+        "tokens",
+        "cost",
+        "latency",
+        "created",
+    )
+    list_filter = (
+        DayFilter,
+        "status",
+        "source",
+        "chain",
+        ("user", admin.RelatedOnlyFieldListFilter),
+    )
+    list_select_related = ("user",)
+    list_per_page = 50
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    search_fields = ("chain_slug",)
+    search_help_text = "A run's id, or the beginning of a chain's slug."
+    ordering = ("-created_at",)
+    sortable_by = ("created", "latency")
+    fieldsets = [
+        (
+            None,
+            {
+                "fields": [
+                    ("badge", "source", "who"),
+                    ("chain_and_version", "prompts"),
+                    "error",
+                ]
+            },
+        ),
+        ("Input", {"fields": ["input_text"], "classes": ["wide-text"]}),
+        ("Output", {"fields": ["output_text"], "classes": ["wide-text"]}),
+        (
+            "Figures",
+            {
+                "fields": [
+                    ("tokens", "cost", "finish_reason"),
+                    ("first_token", "latency"),
+                    ("created_at", "ended_at"),
+                ]
+            },
+        ),
+        ("Model calls", {"fields": ["call_table"], "classes": ["wide-text"]}),
+        ("Origin", {"fields": ["id", "parent_id", "plan_digest", "worker"], "classes": ["collapse"]}),
+    ]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        # admin.utils.flatten_fieldsets cannot be told that everything is read-only.
+        return [
+            "badge",
+            "who",
+            "chain_and_version",
+            "prompts",
+            "error",
+            "input_text",
+            "output_text",
+            "tokens",
+            "cost",
+            "first_token",
+            "latency",
+            "call_table",
+            "id",
+        ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        queryset: QuerySet = super().get_queryset(request)
+        match = request.resolver_match
+        if match and match.url_name == f"{self.opts.app_label}_{self.opts.model_name}_changelist":
+            # A megabyte each, perhaps, and the list shows none of it.
+            queryset = queryset.defer("input", "output", "calls", "prompt_versions")
+        return queryset
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        title = {"title": f"Run {object_id[:8]}", "subtitle": None}
+        return super().change_view(request, object_id, form_url, {**title, **(extra_context or {})})
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet, search_term: str
+    ) -> tuple[QuerySet, bool]:
+        term = search_term.strip().replace("\0", "")
+        try:
+            return queryset.filter(pk=uuid.UUID(term)), False
+        except ValueError:
+            return queryset.filter(chain_slug__startswith=term) if term else queryset, False
+
+    # --- The list --------------------------------------------------------------------------------
+
+    @admin.display(description="run")
+    def short_id(self, run: Run) -> str:
+        return format_html("<code>{}</code>", str(run.pk)[:8])
+
+    @admin.display(description="status")
+    def badge(self, run: Run) -> str:
+        return format_html('<span class="badge badge-{}">{}</span>', run.status, run.get_status_display())
+
+    @admin.display(description="chain")
+    def chain_at_version(self, run: Run) -> str:
+        return f"{run.chain_slug}@{run.chain_version_number}"
+
+    @admin.display(description="created", ordering="created_at")
+    def created(self, run: Run) -> str:
+        return date_format(localtime(run.created_at), "j M H:i:s")
+
+    @admin.display(description="tokens")
+    def tokens(self, run: Run) -> str:
+        if run.input_tokens is None and run.output_tokens is None:
+            return NONE
+        counts = (NONE if n is None else f"{n:,}" for n in (run.input_tokens, run.output_tokens))
+        return " / ".join(counts)
+
+    @admin.display(description="cost")
+    def cost(self, run: Run) -> str:
+        return NONE if run.cost_usd is None else dollars(run.cost_usd)
+
+    @admin.display(description="latency", ordering="latency_ms")
+    def latency(self, run: Run) -> str:
+        return duration(run.latency_ms)
+
+    # --- One run ---------------------------------------------------------------------------------
+
+    @admin.display(description="first token")
+    def first_token(self, run: Run) -> str:
+        return duration(run.first_token_ms)
+
+    @admin.display(description="user")
+    def who(self, run: Run) -> str:
+        name = str(run.user) if run.user else "deleted user"
+        return f"{name}, with the key “{run.key.name}”" if run.key else name
+
+    @admin.display(description="chain")
+    def chain_and_version(self, run: Run) -> str:
+        text = f"{run.chain_slug}, version {run.chain_version_number}"
+        if run.chain is None:
+            return f"{text} (deleted)"
+        return _version_link("chain", run.chain.pk, run.chain_version_number, text)
+
+    @admin.display(description="prompts")
+    def prompts(self, run: Run) -> str:
+        ids = dict(Prompt.objects.filter(slug__in=run.prompt_versions).values_list("slug", "pk"))
+        links = (
+            (_version_link("prompt", ids[slug], number, f"{slug}, version {number}"),)
+            if slug in ids
+            else (f"{slug}, version {number} (deleted)",)
+            for slug, number in run.prompt_versions.items()
+        )
+        return format_html_join("; ", "{}", links) or NONE
+
+    @admin.display(description="error")
+    def error(self, run: Run) -> str:
+        if not run.error_code:
+            return NONE
+        return format_html("<code>{}</code> {}", run.error_code, run.error_message)
+
+    @admin.display(description="input")
+    def input_text(self, run: Run) -> str:
+        return pretty(run.input)
+
+    @admin.display(description="output")
+    def output_text(self, run: Run) -> str:
+        return pretty(run.output)
+
+    @admin.display(description="calls")
+    def call_table(self, run: Run) -> str:
+        return render_to_string("admin/chains/_calls.html", {"calls": run.calls})
+
+
+def pretty(value: Any) -> str:
+    """A text as it is, anything else as indented JSON; escaped either way."""
+    if value is None:
+        return NONE
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+    return format_html('<pre class="readable">{}</pre>', text)
+
+
+def duration(milliseconds: int | None) -> str:
+    if milliseconds is None:
+        return NONE
+    return f"{milliseconds} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.2f} s"
+
+
+def dollars(usd: Decimal) -> str:
+    text = f"{usd:f}"
+    return "$" + (text.rstrip("0").rstrip(".") if "." in text else text)
+
+
+def _version_link(noun: str, pk: int, number: int, text: str) -> str:
+    url = reverse(f"admin:chains_{noun}_versions", args=[pk])
+    return format_html('<a href="{}?show={}">{}</a>', url, number, text)
