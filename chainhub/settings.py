@@ -72,6 +72,18 @@ for _origin in ALLOWED_ORIGINS:
 CSRF_TRUSTED_ORIGINS = ALLOWED_ORIGINS
 ADMIN_PATH = env.str("ADMIN_PATH", "admin").strip("/")
 
+# --- The server (manage.py serve) --------------------------------------------------------------
+
+# A request has to arrive within these; a client with answers waiting has to take some of them.
+HEADER_SECONDS = env.float("HEADER_SECONDS", 15)
+BODY_SECONDS = env.float("BODY_SECONDS", 30)
+STALL_SECONDS = env.float("STALL_SECONDS", 30)
+# Longer than the minute for which load balancers keep a connection that nobody uses.
+IDLE_SECONDS = env.float("IDLE_SECONDS", 75)
+MAX_CONNECTIONS = env.int("MAX_CONNECTIONS", 1000)
+# On SIGTERM, what runs may finish. Hosts kill after 30 seconds; the last words take a few.
+DRAIN_SECONDS = env.float("DRAIN_SECONDS", 25)
+
 # --- Application -------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
@@ -222,6 +234,8 @@ USE_TZ = True
 
 MAX_BODY_BYTES = 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+# A prompt of a hundred messages and as many variables, as the admin posts it.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 3000
 MAX_BATCH_INPUTS = 100
 BATCH_CONCURRENCY = env.int("BATCH_CONCURRENCY", 8)
 WEBSOCKET_MAX_FRAME_BYTES = 64 * 1024

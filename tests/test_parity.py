@@ -162,9 +162,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("code", FAULTS)
-async def test_the_same_fault_has_the_same_code_and_row_by_every_way(
-    alice, alice_key, poem, upstream, code
-):
+async def test_the_same_fault_has_the_same_code_and_row_by_every_way(alice, alice_key, poem, upstream, code):
     upstream.script(*[FAULTS[code]] * len(WAYS) * 3)
 
     outcomes = await run_every_way(alice, alice_key, "poem", {"topic": "x"})
@@ -176,9 +174,7 @@ async def test_the_same_fault_has_the_same_code_and_row_by_every_way(
 
 
 @pytest.mark.parametrize("fault", [garbage(), html(), garbage('{"foo": 1}'), error_event(after_chunks=0)])
-async def test_what_is_no_answer_is_the_providers_fault_by_every_way(
-    alice, alice_key, poem, upstream, fault
-):
+async def test_what_is_no_answer_is_the_providers_fault_by_every_way(alice, alice_key, poem, upstream, fault):
     upstream.script(*[fault] * len(WAYS) * 3)
 
     outcomes = await run_every_way(alice, alice_key, "poem", {"topic": "x"})

@@ -221,9 +221,7 @@ class Answer:
     ) -> None:
         options = request.body.get("stream_options") or {}
         with_usage = self.usage and options.get("include_usage") is True
-        base = (
-            common | {"object": "chat.completion.chunk"} | ({"usage": None} if with_usage else {})
-        )
+        base = common | {"object": "chat.completion.chunk"} | ({"usage": None} if with_usage else {})
 
         def event(delta: dict[str, Any], finish_reason: str | None = None) -> str:
             choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}

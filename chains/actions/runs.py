@@ -273,8 +273,10 @@ class _Owner:
 
     def stop(self, task: "asyncio.Task[None]", status: Status) -> None:
         """Cancel, unless the end is being recorded; a task that has not begun sees it as it does."""
-        if self.state != "closing":
-            self.stopped_as = self.stopped_as or status
+        if self.stopped_as or self.state == "closing":
+            # Once is enough: a second cancellation would cut the hanging up short.
+            return
+        self.stopped_as = status
         if self.state == "running":
             task.cancel()
 

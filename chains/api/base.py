@@ -39,7 +39,7 @@ class AsyncAPIView(APIView):
         self.args, self.kwargs = args, kwargs
         self.headers = {"Allow": ", ".join(self.allowed_methods)}
         # No body is a form, whatever it calls itself: the check for CSRF would read it as one.
-        request.POST = QueryDict()  # type: ignore[assignment]
+        request.POST = QueryDict()
         self.request = drf_request = self.initialize_request(request, *args, **kwargs)
         try:
             handler = getattr(self, (request.method or "").lower(), None)

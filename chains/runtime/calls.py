@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
@@ -57,6 +57,12 @@ class Trace:
     emit: Callable[[Event], Awaitable[None]]
     deadline: float
     calls: list[ModelCall] = field(default_factory=list)
+    streams: list[AsyncGenerator[ChatGeneration, None]] = field(default_factory=list)
+
+    async def close_streams(self) -> None:
+        """Hang up on the providers: LangChain drops a stream that is cancelled between two pieces."""
+        for stream in self.streams:
+            await stream.aclose()
 
 
 # Built runnables are shared between runs, so what belongs to one run reaches them this way.
@@ -79,17 +85,16 @@ class GuardedModel(BaseChatModel):
     def _llm_type(self) -> str:
         return "chainhub"
 
-    async def _astream(
+    def _astream(
         self,
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        async with aclosing(self._answers(messages, streaming=True)) as chunks:
-            async for chunk in chunks:
-                assert isinstance(chunk, ChatGenerationChunk)
-                yield chunk
+        answers = self._answers(messages, streaming=True)
+        TRACE.get().streams.append(answers)
+        return cast("AsyncIterator[ChatGenerationChunk]", answers)
 
     async def _agenerate(
         self,

@@ -59,6 +59,7 @@ async def execute(plan: Plan, value: Mapping[str, Any], *, streaming: bool, trac
         raise errors.OutputInvalid() from error
     finally:
         TRACE.reset(token)
+        await trace.close_streams()
     return Result(output=output, calls=tuple(trace.calls))
 
 

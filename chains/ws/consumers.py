@@ -3,7 +3,7 @@
 The client sends ``{"type": "start", "input": {...}}``, ``{"type": "cancel"}`` and ``{"type": "ping"}``.
 The server sends ``started``, ``step``, ``chunk``, then ``finished`` or ``failed``; ``pong``; and ``error``
 for a frame that it refuses, with ``code`` and ``message``. It closes with 4401 when the session has
-ended, 4400 after too many bad frames and 1009 for a frame that is too large.
+ended, 4400 after too many bad frames and 4413 for a frame that is too large.
 """
 
 import asyncio
@@ -27,7 +27,8 @@ from chains.runtime.values import encode
 logger = logging.getLogger(__name__)
 
 MAX_BAD_FRAMES = 10
-SIGNED_OUT, TOO_MANY_BAD_FRAMES, TOO_LARGE = 4401, 4400, 1009
+# 1009 says the last one too, but no application may close with it.
+SIGNED_OUT, TOO_MANY_BAD_FRAMES, TOO_LARGE = 4401, 4400, 4413
 
 
 class BadFrame(Exception):
@@ -44,6 +45,7 @@ class ChainConsumer(AsyncWebsocketConsumer):
     bad_frames = 0
     run: "asyncio.Task[None] | None" = None
     stream: RunStream | None = None
+    cancelled = False
 
     async def connect(self) -> None:
         if await self._caller() is None:
@@ -99,14 +101,14 @@ class ChainConsumer(AsyncWebsocketConsumer):
             return
         slug, ref = split_ref(self.scope["url_route"]["kwargs"]["ref"])
         call = RunCall(slug=slug, ref=ref, caller=caller, input=message["input"], source=Run.Source.WS)
+        self.cancelled = False
         self.run = asyncio.create_task(self._drive(call))
 
     def _cancel(self) -> None:
         """The end arrives as ``failed`` with the status ``cancelled``; without a run, nothing does."""
+        self.cancelled = True
         if self.stream is not None:
             self.stream.cancel()
-        elif self.run is not None:
-            self.run.cancel()
 
     async def _ping(self) -> None:
         if await self._caller() is None:
@@ -127,6 +129,8 @@ class ChainConsumer(AsyncWebsocketConsumer):
             await self._send({"type": "error", **_fault(ChainHubError())})
             return
         self.stream = stream
+        if self.cancelled:
+            stream.cancel()
         try:
             async for event in stream:
                 await self._send(_message(event))

@@ -6,7 +6,7 @@ from channels.routing import URLRouter
 from channels.security.websocket import WebsocketDenier
 from channels.sessions import CookieMiddleware
 from django.conf import settings
-from django.urls import path
+from django.urls import path, re_path
 
 from chains.ws.consumers import ChainConsumer
 
@@ -41,7 +41,7 @@ websocket_application = ExactOrigin(
         URLRouter(
             [
                 path("ws/chains/<str:ref>/", ChainConsumer.as_asgi()),
-                path("<path:other>", NoSuchSocket()),
+                re_path("", NoSuchSocket()),
             ]
         )
     )

@@ -42,6 +42,8 @@ async def test_signing_in_and_running_shows_the_answer_as_it_grows(open_page, al
     await page.get_by_label("Username").fill("alice")
     await page.get_by_label("Password").fill("a long pass phrase")
     await page.get_by_role("button", name="Sign in").click()
+    # Until then the form would be sent as one without JavaScript is.
+    await expect(page.locator("#connection")).to_contain_text("Connected")
     await page.locator("[name=input]").fill("Where do I begin?")
     await page.locator("#run").click()
 
@@ -127,4 +129,3 @@ async def test_a_narrow_screen_shows_everything_without_sideways_scrolling(
 
     assert await page.evaluate("document.documentElement.scrollWidth") <= 360
     await expect(page.locator("#run")).to_be_visible()
-
