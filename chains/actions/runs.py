@@ -27,6 +27,7 @@ from chains.runtime.calls import ModelCall, Trace
 from chains.runtime.engine import Result, check_input, execute
 from chains.runtime.events import Chunk, Event, Failed, Figures, Finished, Started, Status
 from chains.runtime.plan import Plan
+from chains.runtime.providers import load_kinds
 from chains.runtime.spec import PRODUCTION
 from chains.runtime.values import encode
 
@@ -216,6 +217,7 @@ def _prepare(call: RunCall) -> tuple["_Owner", Plan]:
     """One trip to the database's thread for all that comes before the provider."""
     version, plan = _resolve(call)
     value = check_input(plan, call.input)
+    load_kinds(target.provider.kind for step in plan.steps for target in step.targets)
     run = _record_start(call, version, plan, value)
     return _Owner(plan=plan, value=value, run=run, streaming=call.streaming), plan
 

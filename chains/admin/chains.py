@@ -20,7 +20,7 @@ from chains.admin.versioned import VersionedForm
 from chains.admin.versions import VersionedAdmin
 from chains.models import Chain, ChainVersion, Price, Prompt, PromptLabel, Provider
 from chains.runtime.errors import InvalidSpec
-from chains.runtime.providers import check_params
+from chains.runtime.kinds import check_params
 from chains.runtime.spec import LATEST, PRODUCTION, LLMStep, Spec, Target, parse_spec
 
 MAX_STEPS, MAX_FALLBACKS = 20, 5

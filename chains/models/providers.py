@@ -12,8 +12,9 @@ from pydantic import SecretStr
 
 from chains.models.fields import EncryptedTextField
 from chains.runtime.errors import InvalidSpec
+from chains.runtime.kinds import KINDS
 from chains.runtime.plan import ProviderConfig
-from chains.runtime.providers import KINDS, check_base_url
+from chains.runtime.providers import check_base_url
 from chains.runtime.spec import SLUG_PATTERN
 
 slug_validator = RegexValidator(

@@ -24,7 +24,7 @@ from chains.runtime import errors
 from chains.runtime.events import Event, Step
 from chains.runtime.plan import PlanStep, PlanTarget
 from chains.runtime.pricing import Usage, cost_usd
-from chains.runtime.providers import build_model, kind_of, places_at
+from chains.runtime.providers import build_model, places_at, translate
 from chains.runtime.values import encode
 
 ATTEMPTS = 3
@@ -211,7 +211,7 @@ class _Attempt:
         except Exception as error:
             if limit.expired():
                 raise errors.ProviderTimeout() from error
-            raise kind_of(self.target.provider.kind).translate(error) from error
+            raise translate(error, self.target.provider) from error
 
     def _note(self, generation: ChatGeneration) -> None:
         self.size += len(generation.text)
