@@ -23,6 +23,9 @@ VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var")))
 
 # LangChain would send prompts and answers to a third party where a stray variable says so.
 os.environ["LANGSMITH_TRACING"] = os.environ["LANGCHAIN_TRACING_V2"] = "false"
+# The OpenAI SDK would send these to every provider.
+for _name in ("OPENAI_ORG_ID", "OPENAI_ORGANIZATION", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
+    os.environ.pop(_name, None)
 
 
 def generated_secret(name: str, generate: Any) -> str:

@@ -293,6 +293,8 @@ class _Owner:
         except asyncio.CancelledError:
             end = self._stopped()
         except errors.ChainHubError as error:
+            # Only the names of its causes: their texts may quote prompts, answers and credentials.
+            logger.warning("run %s failed: %s, by %s", self.run.id, error.code, _causes(error))
             end = self._failed(error)
         except Exception:
             logger.exception("run %s failed", self.run.id)
@@ -371,6 +373,15 @@ class _Owner:
 
     def _elapsed_ms(self) -> int:
         return round((time.monotonic() - self.began) * 1000)
+
+
+def _causes(error: BaseException) -> str:
+    """The exceptions that led to this one, nearest first."""
+    names, cause = [type(error).__name__], error.__cause__
+    while cause is not None:
+        names.append(type(cause).__name__)
+        cause = cause.__cause__
+    return " < ".join(names)
 
 
 def _call_row(call: ModelCall) -> dict[str, Any]:

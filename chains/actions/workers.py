@@ -31,6 +31,16 @@ def _started(pid: int) -> str:
         return ""
 
 
+@cache
+def host() -> str:
+    """This machine, and the space in which its process numbers hold: containers may share a name."""
+    try:
+        space = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        space = ""
+    return f"{socket.gethostname()} {space}".strip()
+
+
 def worker_id() -> str:
     """``host/pid/start`` of this process."""
     return _worker_id(os.getpid())
@@ -38,21 +48,21 @@ def worker_id() -> str:
 
 @cache
 def _worker_id(pid: int) -> str:
-    return f"{socket.gethostname()}/{pid}/{_started(pid)}"
+    return f"{host()}/{pid}/{_started(pid)}"
 
 
 def _is_dead(worker: str) -> bool:
     """Known for certain only of this machine's own processes, where it has /proc."""
-    host, _, rest = worker.partition("/")
+    its_host, _, rest = worker.partition("/")
     pid, _, start = rest.partition("/")
-    return host == socket.gethostname() and bool(start) and _started(int(pid)) != start
+    return its_host == host() and bool(start) and _started(int(pid)) != start
 
 
 def interrupt_lost_runs() -> int:
     """Mark runs whose process died as interrupted; how many there were.
 
-    A process of this machine is asked for; one of another machine counts as dead when it has not
-    been heard of for a minute.
+    This machine's own processes are looked for. Wherever it runs, a process counts as dead, and so
+    does a run that it no longer names, once nothing has been heard for a minute.
     """
     workers = Run.objects.running().values_list("worker", flat=True).distinct()
     dead = [worker for worker in workers if _is_dead(worker)]

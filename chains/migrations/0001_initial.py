@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
             name='Prompt',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', chains.models.providers.SlugField(max_length=64, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9_-]{0,63}$', "Lower-case letters, digits, '-' and '_', beginning with a letter or digit.")])),
+                ('slug', chains.models.providers.SlugField(max_length=64, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9_-]{0,63}\\Z', "Lower-case letters, digits, '-' and '_', beginning with a letter or digit.")])),
                 ('name', models.CharField(blank=True, max_length=200)),
                 ('description', models.TextField(blank=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
             name='Provider',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', chains.models.providers.SlugField(max_length=64, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9_-]{0,63}$', "Lower-case letters, digits, '-' and '_', beginning with a letter or digit.")])),
+                ('slug', chains.models.providers.SlugField(max_length=64, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9_-]{0,63}\\Z', "Lower-case letters, digits, '-' and '_', beginning with a letter or digit.")])),
                 ('kind', models.CharField(choices=[('demo', 'Demo (built in, no key)'), ('openai', 'OpenAI, or compatible')], max_length=32)),
                 ('base_url', models.CharField(blank=True, help_text='Base URL of an OpenAI-compatible API, such as https://api.openai.com/v1.', max_length=500, verbose_name='endpoint')),
                 ('api_key', chains.models.fields.EncryptedTextField(blank=True, verbose_name='API key')),
@@ -62,7 +62,7 @@ class Migration(migrations.Migration):
             name='Chain',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', chains.models.providers.SlugField(max_length=64, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9_-]{0,63}$', "Lower-case letters, digits, '-' and '_', beginning with a letter or digit.")])),
+                ('slug', chains.models.providers.SlugField(max_length=64, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9_-]{0,63}\\Z', "Lower-case letters, digits, '-' and '_', beginning with a letter or digit.")])),
                 ('name', models.CharField(blank=True, max_length=200)),
                 ('description', models.TextField(blank=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
@@ -96,7 +96,7 @@ class Migration(migrations.Migration):
             name='ChainLabel',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=64, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9_-]{0,63}$', "Lower-case letters, digits, '-' and '_', beginning with a letter or digit.")])),
+                ('name', models.CharField(max_length=64, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9_-]{0,63}\\Z', "Lower-case letters, digits, '-' and '_', beginning with a letter or digit.")])),
                 ('moved_at', models.DateTimeField(auto_now=True)),
                 ('parent', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='labels', to='chains.chain')),
                 ('version', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='labels', to='chains.chainversion')),
@@ -144,7 +144,7 @@ class Migration(migrations.Migration):
             name='PromptLabel',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=64, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9_-]{0,63}$', "Lower-case letters, digits, '-' and '_', beginning with a letter or digit.")])),
+                ('name', models.CharField(max_length=64, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9_-]{0,63}\\Z', "Lower-case letters, digits, '-' and '_', beginning with a letter or digit.")])),
                 ('moved_at', models.DateTimeField(auto_now=True)),
                 ('parent', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='labels', to='chains.prompt')),
                 ('version', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='labels', to='chains.promptversion')),

@@ -18,7 +18,9 @@ from chains.runtime.providers import check_base_url
 from chains.runtime.spec import SLUG_PATTERN
 
 slug_validator = RegexValidator(
-    SLUG_PATTERN, "Lower-case letters, digits, '-' and '_', beginning with a letter or digit."
+    # Unlike elsewhere, Python's "$" would let a line break follow.
+    SLUG_PATTERN.removesuffix("$") + r"\Z",
+    "Lower-case letters, digits, '-' and '_', beginning with a letter or digit.",
 )
 
 

@@ -1,7 +1,6 @@
 """Whose runs are alive, and the end of those whose process died."""
 
 import os
-import socket
 import subprocess
 import sys
 from datetime import timedelta
@@ -10,11 +9,11 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from chains.actions.workers import beat, interrupt_lost_runs, worker_id
+from chains.actions.workers import beat, host, interrupt_lost_runs, worker_id
 from chains.models import Run
 from chains.models.runs import LOST_AFTER_S
 
-HOST = socket.gethostname()
+HOST = host()
 
 
 def add_run(worker: str = "", *, silent_s: float = 0, **data) -> Run:

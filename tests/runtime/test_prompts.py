@@ -230,7 +230,7 @@ def patterns() -> dict[str, re.Pattern]:
 @pytest.mark.parametrize("method", ["match", "search"])
 def test_no_pattern_is_slow_on_100_kb(name, method):
     pattern = patterns()[name]
-    for text in ADVERSARIAL:
+    for text in (text[:N] for text in ADVERSARIAL):
         data = text.encode(errors="replace") if isinstance(pattern.pattern, bytes) else text
         began = time.process_time()
         getattr(pattern, method)(data)
