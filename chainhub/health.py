@@ -1,7 +1,12 @@
 """Whether the process lives and whether it can serve."""
 
+import threading
+
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
+
+# Set once the process has been told to stop.
+draining = threading.Event()
 
 
 def alive(request: HttpRequest) -> JsonResponse:
@@ -9,7 +14,9 @@ def alive(request: HttpRequest) -> JsonResponse:
 
 
 def ready(request: HttpRequest) -> JsonResponse:
-    """503 while the database does not answer."""
+    """503 while the database does not answer, and once the process has been told to stop."""
+    if draining.is_set():
+        return JsonResponse({"status": "draining"}, status=503)
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")

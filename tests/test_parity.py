@@ -1,5 +1,6 @@
 """One chain through every way in: the same text, the same row, the same error code."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -103,7 +104,8 @@ async def rows() -> list[dict]:
 
 
 async def run_every_way(alice: Any, key: str, slug: str, value: Any) -> list[tuple[Any, str]]:
-    return [await RUN[way](key, alice, slug, value) for way in WAYS]
+    """At the same time: most of a fault's time is spent waiting for the next try."""
+    return await asyncio.gather(*(RUN[way](key, alice, slug, value) for way in WAYS))
 
 
 PARSERS = {

@@ -1,26 +1,172 @@
-"""Daphne, with an orderly end: runs under way are recorded as interrupted before the process exits."""
+"""The production server: daphne within limits, and with an orderly end.
+
+Daphne itself buffers whatever a client sends or does not take, and cuts streams on SIGTERM. The
+parts of daphne, Twisted and autobahn that this leans on are listed in tests/faults/test_internals.py.
+"""
 
 import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Any
 
-from daphne.server import Server, reactor
+from daphne.server import Server as DaphneServer
+from daphne.server import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import serverFromString
+from twisted.logger import globalLogBeginner
 
-from chains.actions.runs import interrupt_runs
+from chainhub.server.access import NOTES
+from chainhub.server.http import Channel, Factory, Request
+from chainhub.server.limits import Limits
+from chainhub.server.websocket import Socket, SocketFactory
 
-STOP_WITHIN_S = 10
+logger = logging.getLogger(__name__)
+
+# After the drain: for the interrupted runs' last words, and for what is still unsent. A host that
+# grants 30 seconds kills then.
+LAST_WORDS_S, FLUSH_S = 3.0, 0.5
+POLL_S = 0.05
+# autobahn holds outgoing messages to the same limit: a whole answer has to fit.
+MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 
 
-class DrainingServer(Server):
-    """On SIGTERM and Ctrl-C the applications are ended only once every run's end is recorded."""
+async def nothing() -> None:
+    pass
 
-    def kill_all_applications(self) -> "Deferred[None]":
+
+class Server(DaphneServer):
+    """``busy`` tells whether runs are under way, ``interrupt`` ends them and waits for that.
+
+    ``on_drain`` is called when the process has been told to stop.
+    """
+
+    def __init__(
+        self,
+        *,
+        limits: Limits,
+        busy: Callable[[], bool] = lambda: False,
+        interrupt: Callable[[], Awaitable[None]] = nothing,
+        on_drain: Callable[[], None] = lambda: None,
+        **options: Any,
+    ):
+        super().__init__(
+            websocket_max_message_size=MAX_MESSAGE_BYTES,
+            websocket_max_frame_size=limits.frame_bytes,
+            # A body in one piece, as it is small enough to be read whole.
+            request_buffer_size=limits.body_bytes + 1,
+            server_name="",
+            **options,
+        )
+        self.limits = limits
+        self.busy, self.interrupt, self.on_drain = busy, interrupt, on_drain
+        self.draining = self.hurried = self.failed = False
+        self.transports: set[Any] = set()
+        self.ports: list[Any] = []
+
+    def run(self) -> None:
+        """Serve until told to stop. Daphne's own ``run`` names its factories, hence this one."""
+        self.connections: dict[Any, dict[str, Any]] = {}
+        self.http_factory = Factory(self)
+        self.ws_factory = SocketFactory(self, server=self.server_name)
+        self.ws_factory.setProtocolOptions(
+            autoPingTimeout=self.ping_timeout,
+            allowNullOrigin=True,
+            openHandshakeTimeout=self.websocket_handshake_timeout,
+            maxMessagePayloadSize=self.websocket_max_message_size,
+            maxFramePayloadSize=self.websocket_max_frame_size,
+            # Say why (1009) rather than hang up.
+            failByDrop=False,
+        )
+        globalLogBeginner.beginLoggingTo([log_failure], redirectStandardIO=False, discardBuffer=True)
+        reactor.callLater(1, self.application_checker)
+        reactor.callLater(2, self.timeout_checker)
+        for endpoint in self.endpoints:
+            listening = serverFromString(reactor, endpoint).listen(self.http_factory)
+            listening.addCallbacks(self.listen_success, self.listen_error)
+        asyncio.set_event_loop(reactor._asyncioEventloop)
         # Twisted waits for a Deferred that comes from a trigger before its shutdown.
-        return Deferred.fromFuture(asyncio.ensure_future(self._drain(), loop=reactor._asyncioEventloop))
+        reactor.addSystemEventTrigger("before", "shutdown", self._start_drain)
+        if not self.abort_start:
+            reactor.run()
+
+    def listen_success(self, port: Any) -> None:
+        self.ports.append(port)
+        super().listen_success(port)
+
+    def listen_error(self, failure: Any) -> None:
+        self.failed = True
+        super().listen_error(failure)
+
+    def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
+        return super().create_application(protocol, scope | {NOTES: protocol.notes})
+
+    async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
+        """The application's ``send``: it waits while the client has too much to take already."""
+        await super().handle_reply(protocol, message)
+        await protocol.outlet.room()
+        if "disconnected" in self.connections.get(protocol, {"disconnected": 0}):
+            # An application that goes on sending gets the chance to hear that nobody listens.
+            await asyncio.sleep(0)
+
+    # --- The end -------------------------------------------------------------------------------
+
+    def _start_drain(self) -> "Deferred[None]":
+        return Deferred.fromFuture(asyncio.ensure_future(self._drain()))
 
     async def _drain(self) -> None:
-        runs = interrupt_runs()
-        if runs:
-            await asyncio.wait([asyncio.ensure_future(run.ended()) for run in runs], timeout=STOP_WITHIN_S)
-            # One more turn, in which the readers pass the end on to their clients.
-            await asyncio.sleep(0.1)
-        super().kill_all_applications()
+        """Take nothing new, let what runs finish, then interrupt it."""
+        logger.info("Stopping: what runs may finish within %s s", self.limits.drain_s)
+        self.draining = True
+        self.on_drain()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: reactor.callFromThread(self._hurry))
+        for port in self.ports:
+            port.stopListening()
+        await self._until(lambda: not self._under_way(), self.limits.drain_s)
+        self.hurried = False
+        interrupting = asyncio.ensure_future(self.interrupt())
+        await self._until(lambda: interrupting.done() and not self._under_way(), LAST_WORDS_S)
+        # A few turns, in which the sockets' readers pass the end on to their clients.
+        await asyncio.sleep(0.1)
+        self._say_goodbye()
+        await self._until(lambda: not self.transports, FLUSH_S)
+        await self._cancel_applications()
+
+    def _hurry(self) -> None:
+        """Told to stop once more: whoever says so does not want to wait."""
+        self.hurried = True
+
+    async def _until(self, happened: Callable[[], bool], limit_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + limit_s
+        while not happened() and not self.hurried and loop.time() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(POLL_S)
+
+    def _requests(self) -> list[Request]:
+        channels = [t.protocol for t in self.transports if isinstance(t.protocol, Channel)]
+        return [request for channel in channels if not channel.refused for request in channel.requests]
+
+    def _under_way(self) -> bool:
+        return self.busy() or bool(self._requests())
+
+    def _say_goodbye(self) -> None:
+        for transport in list(self.transports):
+            if isinstance(transport.protocol, Socket):
+                transport.protocol.say_goodbye()
+            else:
+                transport.protocol.loseConnection()
+
+    async def _cancel_applications(self) -> None:
+        details = self.connections.values()
+        applications = [each["application_instance"] for each in details if "application_instance" in each]
+        for application in applications:
+            application.cancel()
+        if applications:
+            await asyncio.wait(applications, timeout=FLUSH_S)
+
+
+def log_failure(event: dict[str, Any]) -> None:
+    """What Twisted catches would else be told to nobody."""
+    if failure := event.get("log_failure"):
+        logger.error("A connection failed: %s", failure.getTraceback())

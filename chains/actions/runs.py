@@ -137,6 +137,11 @@ def _cancel_started(starting: asyncio.Task[RunStream]) -> None:
         starting.result().cancel()
 
 
+def any_under_way() -> bool:
+    """Whether this process runs anything now."""
+    return bool(_streams)
+
+
 def interrupt_runs() -> list[RunStream]:
     """Stop every run of this process as interrupted; each has ``ended`` when that is recorded."""
     streams = list(_streams.values())

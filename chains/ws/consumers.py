@@ -3,7 +3,7 @@
 The client sends ``{"type": "start", "input": {...}}``, ``{"type": "cancel"}`` and ``{"type": "ping"}``.
 The server sends ``started``, ``step``, ``chunk``, then ``finished`` or ``failed``; ``pong``; and ``error``
 for a frame that it refuses, with ``code`` and ``message``. It closes with 4401 when the session has
-ended, 4400 after too many bad frames and 4413 for a frame that is too large.
+ended, 4400 after too many bad frames and 4413 for a message that is too large.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from chains.runtime.values import encode
 logger = logging.getLogger(__name__)
 
 MAX_BAD_FRAMES = 10
-# 1009 says the last one too, but no application may close with it.
+# The server refuses a large frame with 1009, which no application may send for a message of many.
 SIGNED_OUT, TOO_MANY_BAD_FRAMES, TOO_LARGE = 4401, 4400, 4413
 
 
@@ -42,6 +42,8 @@ class BadFrame(Exception):
 class ChainConsumer(AsyncWebsocketConsumer):
     """One socket. Its run is a task of its own, so that the socket goes on listening meanwhile."""
 
+    # No layer: tokens go straight to the socket, which so survives an outage of Redis.
+    channel_layer_alias = "unused"
     bad_frames = 0
     run: "asyncio.Task[None] | None" = None
     stream: RunStream | None = None
@@ -59,6 +61,9 @@ class ChainConsumer(AsyncWebsocketConsumer):
             await asyncio.wait([self.run], timeout=5)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if self.bad_frames >= MAX_BAD_FRAMES:
+            # Was on its way when the socket was closed.
+            return
         try:
             await self._handle(text_data)
         except BadFrame as error:

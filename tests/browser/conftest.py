@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from django.conf import settings
 from django.test import Client
 from playwright.async_api import Browser, Page, async_playwright
@@ -17,10 +18,12 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if CHROMIUM is None:
-        skip = pytest.mark.skip(reason="No Chromium on this machine (Debian: apt-get install chromium).")
-        for item in items:
-            if "browser" in item.path.parts:
+    """One browser for all these tests, in one event loop; without one they are skipped."""
+    skip = pytest.mark.skip(reason="No Chromium on this machine (Debian: apt-get install chromium).")
+    for item in items:
+        if "browser" in item.path.parts:
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+            if CHROMIUM is None:
                 item.add_marker(skip)
 
 
@@ -40,7 +43,7 @@ class Complaints:
             self.found.append(f"a request to {url}")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     # The sandbox cannot start as root, as build machines run it; the pages are our own.
     sandbox = [] if os.geteuid() else ["--no-sandbox"]
@@ -51,14 +54,15 @@ async def browser() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def open_page(browser: Browser, server: Server) -> Any:
     """``await open_page(path, cookies=..., **context)``: a page, and at the end no complaint."""
-    complaints = Complaints()
+    complaints, contexts = Complaints(), []
 
     async def open_it(path: str, *, cookies: Any = None, **context: Any) -> Page:
         context = {"viewport": {"width": 1280, "height": 900}} | context
         browser_context = await browser.new_context(base_url=server.url, **context)
+        contexts.append(browser_context)
         if cookies:
             await browser_context.add_cookies([{"url": server.url, **cookie} for cookie in cookies])
         page = await browser_context.new_page()
@@ -68,6 +72,8 @@ async def open_page(browser: Browser, server: Server) -> Any:
         return page
 
     yield open_it
+    for browser_context in contexts:
+        await browser_context.close()
     assert complaints.found == []
 
 

@@ -15,9 +15,6 @@ from tests.upstream import answers, cut, silent
 from tests.ws.conftest import Socket, kinds
 
 LIMIT = settings.WEBSOCKET_MAX_FRAME_BYTES
-one_limit = pytest.mark.xfail(
-    strict=True, reason="daphne has one limit for both directions, and ends the connection without a code"
-)
 
 
 def close_code(socket: Socket) -> int | None:
@@ -82,7 +79,6 @@ def test_a_providers_fault_is_a_failed_run_and_the_socket_goes_on(open_socket, p
     assert socket.run()[-1]["type"] == "finished"
 
 
-@one_limit
 def test_a_long_answer_arrives_whole(open_socket, joke):
     add_chain("joke", step(extra={"reply": "x" * 300_000}))
 
@@ -226,17 +222,15 @@ def test_a_frame_that_is_just_small_enough_is_read(open_socket, joke):
     assert socket.receive_until("finished")[-1]["output"] == "ok"
 
 
-@one_limit
 @pytest.mark.parametrize("frame", [" " * (LIMIT + 1), b" " * (LIMIT + 1)], ids=["text", "binary"])
 def test_a_frame_that_is_too_large_closes_the_socket_with_a_code_of_its_own(open_socket, joke, frame):
     socket = open_socket()
 
     socket.connection.send(frame)
 
-    assert close_code(socket) == 4413
+    assert close_code(socket) == 1009
 
 
-@one_limit
 def test_a_message_in_pieces_is_no_way_around_the_limit(open_socket, joke):
     socket = open_socket()
 
@@ -251,7 +245,7 @@ def test_a_frame_that_is_far_too_large_ends_the_connection(open_socket, joke):
     with suppress(ConnectionClosed):
         socket.connection.send(" " * 20 * 1024 * 1024)
 
-    assert close_code(socket) in (4413, None)
+    assert close_code(socket) in (1009, None)
     assert open_socket().ping() == {"type": "pong"}
 
 

@@ -1,0 +1,197 @@
+"""HTTP connections and requests within limits, on top of Twisted's channel and daphne's request."""
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+from daphne.http_protocol import HTTPFactory, WebRequest
+from twisted.web import http
+
+from chainhub.server.access import log_access
+from chainhub.server.outlet import Outlet
+
+# After a refusal: what is still read, and for how long, so that the answer arrives. A connection
+# closed over unread bytes is reset, and a reset may overtake what was sent before it.
+LINGER_BYTES, LINGER_S = 1024 * 1024, 2
+
+# Known to proxies, but not to http.HTTPStatus.
+PHRASES = {499: "Client Closed Request"} | {status.value: status.phrase for status in HTTPStatus}
+
+
+def phrase(status: int) -> str:
+    return PHRASES.get(status) or PHRASES.get(status // 100 * 100, "Unknown Status")
+
+
+class Channel(http.HTTPChannel):
+    """One connection. Its time limits count from the start of a phase: a byte a second does not help."""
+
+    refused = False
+    # Whether the next byte is the first one of a request.
+    between = True
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        self.limits = self.factory.server.limits
+        self.outlet = Outlet(self.transport, self.limits.stall_s)
+        self.setTimeout(self.limits.header_s)
+        open_transports = self.factory.server.transports
+        open_transports.add(self.transport)
+        if len(open_transports) > self.limits.connections:
+            self.refuse(503, "too_many_connections", "The server has too many connections.")
+
+    def connectionLost(self, reason: Any) -> None:
+        self.factory.server.transports.discard(self.transport)
+        self.outlet.stopProducing()
+        super().connectionLost(reason)
+
+    # --- Time limits ---------------------------------------------------------------------------
+
+    def resetTimeout(self) -> None:
+        """Twisted calls this for every piece that arrives."""
+
+    def timeoutConnection(self) -> None:
+        if self.refused:
+            self.transport.abortConnection()
+        else:
+            super().timeoutConnection()
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.refused:
+            self._discard(data)
+            return
+        if self.between:
+            self.between = False
+            self.setTimeout(self.limits.header_s)
+        super().dataReceived(data)
+
+    def allHeadersReceived(self) -> None:
+        if self.length is not None and self.length > self.limits.body_bytes:
+            self.refuse_body()
+            return
+        self.setTimeout(self.limits.body_s)
+        super().allHeadersReceived()
+
+    def allContentReceived(self) -> None:
+        if self.refused:
+            return
+        # Twisted lifts the limit while the request is answered, and then takes it up again.
+        self.setTimeout(self.limits.idle_s)
+        super().allContentReceived()
+
+    def requestDone(self, request: Any) -> None:
+        self.between = True
+        super().requestDone(request)
+
+    # --- Backpressure --------------------------------------------------------------------------
+
+    def pauseProducing(self) -> None:
+        super().pauseProducing()
+        self.outlet.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        super().resumeProducing()
+        self.outlet.resumeProducing()
+
+    def loseConnection(self) -> None:
+        super().loseConnection()
+        # Twisted sends what is left first, and would wait for the client for ever.
+        self.outlet.watch()
+
+    # --- Refusals ------------------------------------------------------------------------------
+
+    def refuse_body(self) -> None:
+        self.refuse(413, "body_too_large", f"The body is larger than {self.limits.body_bytes} bytes.")
+
+    def refuse(self, status: int, code: str, message: str) -> None:
+        """Answer for the application and close, before the rest of the request has arrived."""
+        self.refused = True
+        self._discarded = 0
+        body = json.dumps({"detail": message, "message": message, "code": code}).encode()
+        lines = [
+            f"HTTP/1.1 {status} {phrase(status)}",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body)}",
+            "Connection: close",
+            *(["Retry-After: 5"] if status == 503 else []),
+        ]
+        self.transport.write("\r\n".join([*lines, "", ""]).encode() + body)
+        self.transport.loseWriteConnection()
+        self.setTimeout(LINGER_S)
+        log_access(path=getattr(self, "_path", b"").partition(b"?")[0], status=status, code=code)
+
+    def rawDataReceived(self, data: bytes) -> None:
+        if self.refused:
+            self._discard(data)
+        else:
+            super().rawDataReceived(data)
+
+    def _discard(self, data: bytes) -> None:
+        self._discarded += len(data)
+        if self._discarded > LINGER_BYTES:
+            self.transport.pauseProducing()
+
+
+class Request(WebRequest):
+    """One request and its answer."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        # Django reads forms; Twisted would do so first, and answer the malformed ones.
+        super().__init__(*args, parsePOSTFormSubmission=False, **kwargs)
+        self.outlet: Outlet = self.channel.outlet
+        self.notes: dict[str, Any] = {}
+
+    def handleContentChunk(self, data: bytes) -> None:
+        if self.channel.refused:
+            return
+        if self.content.tell() + len(data) > self.channel.limits.body_bytes:
+            self.channel.refuse_body()
+        else:
+            super().handleContentChunk(data)
+
+    def process(self) -> Any:
+        if self.server.draining:
+            if self.requestHeaders.hasHeader(b"Upgrade"):
+                self.channel.refuse(503, "shutting_down", "The server restarts; try again.")
+                return None
+            # What comes next on this connection should go to another process.
+            self.channel.persistent = False
+            self.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+        return super().process()
+
+    def connectionLost(self, reason: Any) -> None:
+        if self.application_queue and not self.finished:
+            self.log(left=True)
+        super().connectionLost(reason)
+
+    def log(self, *, left: bool | None = None) -> None:
+        """``left`` where the client did not stay for the end."""
+        request_id = self.responseHeaders.getRawHeaders(b"X-Request-ID", [b""])[0]
+        log_access(
+            method=self.method.decode("ascii", "backslashreplace"),
+            path=self.path or b"",
+            status=self.code if self.startedWriting else None,
+            bytes=self.sentLength,
+            ms=round(self.duration() * 1000),
+            request=request_id.decode("ascii", "backslashreplace") or None,
+            left=left,
+            notes=self.notes,
+        )
+
+    def setResponseCode(self, code: int, message: bytes | None = None) -> None:
+        """With the standard's reason phrase; Twisted's own table knows but the older ones."""
+        super().setResponseCode(code, message or phrase(code).encode())
+
+
+class Factory(HTTPFactory):
+    """Makes our channels with our requests."""
+
+    protocol = Channel
+
+    def buildProtocol(self, addr: Any) -> Any:
+        channel = super().buildProtocol(addr)
+        channel.requestFactory = Request
+        return channel
+
+    def log(self, request: Request) -> None:
+        """Twisted's own line costs more and goes nowhere."""
+        request.log()

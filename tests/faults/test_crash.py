@@ -1,0 +1,192 @@
+"""Processes that die, processes that are told to stop, and several that write at once."""
+
+import concurrent.futures
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import pytest
+
+from chains.models import Run
+from tests.conftest import ROOT, database_url, start_server, wait_until
+from tests.upstream import answers
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LONG = answers("one two three four five six", chunk_delay_s=20)
+
+
+@pytest.fixture
+def servers(tmp_path):
+    """Starts servers, and ends whichever still lives."""
+    started = []
+
+    def start():
+        started.append(start_server(tmp_path / f"log{len(started)}", DRAIN_SECONDS="0.2"))
+        return started[-1]
+
+    yield start
+    for server in started:
+        if server.process.poll() is None:
+            server.process.kill()
+            server.process.wait(10)
+
+
+def open_stream(server, key: str, endpoint: str = "stream"):
+    request = urllib.request.Request(
+        f"{server.url}/chains/poem/{endpoint}",
+        json.dumps({"input": {"topic": "cats"}}).encode(),
+        {"content-type": "application/json", "authorization": f"Bearer {key}"},
+    )
+    return urllib.request.urlopen(request, timeout=20)
+
+
+def read_event(response) -> tuple[str, str]:
+    name = response.readline().decode().strip().removeprefix("event: ")
+    data = response.readline().decode().strip().removeprefix("data: ")
+    response.readline()
+    return name, data
+
+
+def read_until(response, word: str) -> str:
+    """The data of the first event that is called so."""
+    while True:
+        name, data = read_event(response)
+        if name == word:
+            return data
+        assert name, "the stream ended before"
+
+
+def test_a_run_of_a_killed_process_is_interrupted_at_the_next_start(servers, alice_key, poem, upstream):
+    upstream.script(LONG)
+    first = servers()
+    response = open_stream(first, alice_key)
+    assert read_until(response, "data") == '"one"'
+
+    os.kill(first.process.pid, signal.SIGKILL)
+    first.process.wait(10)
+    run = Run.objects.get()
+    assert (run.status, run.input) == ("running", {"topic": "cats"})
+
+    servers()
+    run.refresh_from_db()
+    assert (run.status, run.error_code) == ("interrupted", "interrupted")
+    assert run.ended_at is not None
+
+
+def test_a_second_server_leaves_the_first_ones_runs_alone(servers, alice_key, poem, upstream):
+    upstream.script(answers("one two", chunk_delay_s=6))
+    response = open_stream(servers(), alice_key)
+    assert read_until(response, "data") == '"one"'
+
+    servers()
+
+    assert Run.objects.get().status == "running"
+    assert read_until(response, "data") == '" two"'
+    read_until(response, "end")
+    assert Run.objects.get().status == "succeeded"
+
+
+def test_a_server_that_is_told_to_stop_says_so_and_records_it(servers, alice_key, poem, upstream):
+    upstream.script(LONG)
+    server = servers()
+    response = open_stream(server, alice_key)
+    assert read_until(response, "data") == '"one"'
+
+    server.process.terminate()
+    error = json.loads(read_until(response, "error"))
+
+    assert (error["status_code"], error["code"]) == (503, "interrupted")
+    assert response.read().strip() == b""
+    assert server.process.wait(15) == 0
+    run = Run.objects.get()
+    assert (run.status, run.error_code, run.output) == ("interrupted", "interrupted", "one")
+    assert upstream.wait_for(lambda: upstream.disconnects == 1)
+
+
+def test_an_invoke_is_told_as_well(servers, alice_key, poem, upstream):
+    upstream.script(LONG)
+    server = servers()
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        asked = pool.submit(open_stream, server, alice_key, "invoke")
+        assert upstream.wait_for(lambda: len(upstream.requests) == 1)
+        server.process.terminate()
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            asked.result(15)
+
+    assert (caught.value.code, json.loads(caught.value.read())["code"]) == (503, "interrupted")
+    assert server.process.wait(15) == 0
+    assert Run.objects.get().status == "interrupted"
+
+
+def test_a_client_that_is_gone_cancels_its_run(server, alice_key, poem, upstream):
+    upstream.script(LONG)
+    response = open_stream(server, alice_key)
+    assert read_until(response, "data") == '"one"'
+
+    response.close()
+
+    assert upstream.wait_for(lambda: upstream.disconnects == 1)
+    wait_until(lambda: Run.objects.get().status == "cancelled")
+
+
+# Forked once everything is imported, which takes far longer than the work.
+WRITERS = """
+import asyncio, os, sys
+import django
+django.setup()
+from accounts.auth import Caller
+from accounts.models import User
+from chains.actions.runs import RunCall, run_chain
+
+async def write(topic):
+    caller = Caller(user=await User.objects.aget(username="alice"), key=None)
+    call = RunCall(slug="joke", caller=caller, input={"topic": topic}, source="rest", streaming=False)
+    for _ in range(5):
+        await asyncio.gather(*(run_chain(call) for _ in range(5)))
+
+for i in range(4):
+    if os.fork() == 0:
+        asyncio.run(write(f"writer {i}"))
+        os._exit(0)
+sys.exit(any([os.wait()[1] for _ in range(4)]))
+"""
+
+
+def test_four_processes_that_write_at_once_lose_nothing(alice, joke):
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "chainhub.settings",
+        "DEBUG": "on",
+        "DATABASE_URL": database_url(),
+        "DATABASE_POOL_SIZE": "4",
+    }
+    writers = subprocess.run(
+        [sys.executable, "-c", WRITERS],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (writers.returncode, "locked" in writers.stderr) == (0, False), writers.stderr
+    assert Run.objects.filter(status="succeeded").count() == 100
+    for i in range(4):
+        assert Run.objects.filter(output=f"writer {i}").count() == 25
+
+
+def test_what_was_left_unread_never_reaches_another_client(server, alice_key, bob_key, poem, upstream):
+    upstream.script(LONG, answers("for bob"))
+    left = open_stream(server, alice_key)
+    assert read_until(left, "data") == '"one"'
+    left.close()
+    assert upstream.wait_for(lambda: upstream.disconnects == 1)
+
+    with open_stream(server, bob_key, "invoke") as response:
+        assert json.loads(response.read())["output"] == "for bob"

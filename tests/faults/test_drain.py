@@ -1,0 +1,218 @@
+"""Processes that are told to stop: what runs may finish, what does not is told so and recorded."""
+
+import concurrent.futures
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from chains.models import Run
+from tests.conftest import ROOT, Server, add_chain, add_prompt, database_url, start_server, step, wait_until
+from tests.ws.conftest import session_cookie
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+WORDS = 60
+STREAMS = 50
+
+
+@pytest.fixture
+def draining_server(tmp_path):
+    """Starts one with these variables, and ends it if it still lives."""
+    started = []
+
+    def start(**environment: str) -> Server:
+        started.append(start_server(tmp_path / f"log{len(started)}", **environment))
+        return started[-1]
+
+    yield start
+    for server in started:
+        if server.process.poll() is None:
+            server.process.kill()
+            server.process.wait(10)
+
+
+@pytest.fixture
+def slow(demo):
+    """Six seconds, word by word."""
+    add_prompt("slow")
+    return add_chain("slow", step("slow", extra={"delay_ms": 100, "words": WORDS}))
+
+
+@pytest.fixture
+def endless(demo):
+    add_prompt("endless")
+    return add_chain("endless", step("endless", extra={"delay_ms": 100, "words": 100_000}))
+
+
+def open_stream(server: Server, key: str, chain: str) -> http.client.HTTPResponse:
+    connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=15)
+    body = json.dumps({"input": {"topic": "word"}})
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    connection.request("POST", f"/chains/{chain}/stream", body, headers)
+    return connection.getresponse()
+
+
+def open_streams(server: Server, key: str, chain: str) -> list[http.client.HTTPResponse]:
+    with concurrent.futures.ThreadPoolExecutor(STREAMS) as pool:
+        return list(pool.map(lambda _: open_stream(server, key, chain), range(STREAMS)))
+
+
+def open_socket(server: Server, user, chain: str) -> ClientConnection:
+    return connect(
+        f"{server.websocket_url}/ws/chains/{chain}/",
+        origin=server.url,
+        additional_headers={"Cookie": session_cookie(user)},
+        legacy=True,
+    )
+
+
+def start_run(client: ClientConnection) -> None:
+    client.send(json.dumps({"type": "start", "input": {"topic": "word"}}))
+    assert json.loads(client.recv(timeout=5))["type"] == "started"
+
+
+def messages_of(client: ClientConnection) -> tuple[list[dict], int]:
+    """Everything up to the close, and its code."""
+    messages = []
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            messages.append(json.loads(client.recv(timeout=15)))
+    return messages, client.close_code
+
+
+def test_fifty_streams_end_whole(draining_server, alice, alice_key, slow):
+    server = draining_server()
+    streams = open_streams(server, alice_key, "slow")
+    client = open_socket(server, alice, "slow")
+    start_run(client)
+    assert Run.objects.running().count() == STREAMS + 1
+
+    server.process.terminate()
+    bodies = [stream.read().decode() for stream in streams]
+    messages, code = messages_of(client)
+
+    assert {body.count("event: data") for body in bodies} == {WORDS}
+    assert all(body.endswith("event: end\r\n\r\n") for body in bodies)
+    assert (messages[-1]["type"], code) == ("finished", 1012)
+    assert server.process.wait(5) == 0
+    assert Run.objects.filter(status="succeeded").count() == STREAMS + 1
+
+
+def test_endless_runs_are_told_and_recorded_and_the_process_ends_in_time(
+    draining_server, alice, alice_key, endless
+):
+    server = draining_server(DRAIN_SECONDS="1")
+    streams = open_streams(server, alice_key, "endless")
+    client = open_socket(server, alice, "endless")
+    start_run(client)
+
+    began = time.monotonic()
+    server.process.terminate()
+    bodies = [stream.read().decode() for stream in streams]
+    messages, code = messages_of(client)
+
+    assert server.process.wait(5) == 0
+    assert 1 < time.monotonic() - began < 6
+    for body in bodies:
+        name, data = body.removesuffix("\r\n\r\n").split("\r\n")[-2:]
+        assert name == "event: error"
+        error = json.loads(data.removeprefix("data: "))
+        assert (error["status_code"], error["code"]) == (503, "interrupted")
+    assert (messages[-1]["type"], messages[-1]["code"], code) == ("failed", "interrupted", 1012)
+    assert set(Run.objects.values_list("status", "error_code")) == {("interrupted", "interrupted")}
+
+
+def test_while_it_drains_it_is_not_ready_and_takes_nobody_new(draining_server, alice_key, endless):
+    server = draining_server(DRAIN_SECONDS="3")
+    host = server.url.removeprefix("http://")
+    kept = [http.client.HTTPConnection(host, timeout=5) for _ in range(3)]
+    for connection in kept:
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().read()
+    stream = open_stream(server, alice_key, "endless")
+
+    server.process.terminate()
+    wait_until(lambda: refuses(host), seconds=2)
+
+    answers = [ask(kept[0], "/readyz"), ask(kept[1], "/healthz"), ask(kept[2], "/ws", Upgrade="websocket")]
+    assert [(status, close) for status, close, _ in answers] == [
+        (503, "close"),
+        (200, "close"),
+        (503, "close"),
+    ]
+    assert [json.loads(body).get("status") for _, _, body in answers] == ["draining", "alive", None]
+    assert json.loads(answers[2][2])["code"] == "shutting_down"
+    assert stream.read().decode().count("event: error") == 1
+    assert server.process.wait(5) == 0
+
+
+def refuses(host: str) -> bool:
+    name, _, port = host.partition(":")
+    try:
+        socket.create_connection((name, int(port)), timeout=1).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def ask(connection: http.client.HTTPConnection, path: str, **headers: str) -> tuple[int, str | None, bytes]:
+    connection.request("GET", path, headers=headers)
+    response = connection.getresponse()
+    return response.status, response.getheader("Connection"), response.read()
+
+
+def test_without_runs_it_ends_at_once_whoever_is_connected(draining_server, alice, slow):
+    server = draining_server()
+    kept = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=5)
+    assert ask(kept, "/healthz")[0] == 200
+    half = socket.create_connection(kept.sock.getpeername())
+    client = open_socket(server, alice, "slow")
+
+    began = time.monotonic()
+    server.process.send_signal(signal.SIGINT)
+
+    assert server.process.wait(10) == 0
+    assert time.monotonic() - began < 3
+    assert messages_of(client) == ([], 1012)
+    half.close()
+
+
+def test_a_second_signal_does_not_wait(draining_server, alice_key, endless):
+    server = draining_server()
+    stream = open_stream(server, alice_key, "endless")
+
+    server.process.send_signal(signal.SIGINT)
+    wait_until(lambda: refuses(server.url.removeprefix("http://")), seconds=2)
+    server.process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+
+    assert server.process.wait(10) == 0
+    assert time.monotonic() - began < 4
+    assert stream.read().decode().count("event: error") == 1
+    assert Run.objects.get().status == "interrupted"
+
+
+def test_a_port_that_is_taken_is_an_error(server):
+    variables = {**os.environ, "DEBUG": "on", "DATABASE_URL": database_url()}
+    port = server.url.rpartition(":")[2]
+
+    second = subprocess.run(
+        [sys.executable, "manage.py", "serve", "--port", port],
+        cwd=ROOT,
+        env=variables,
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+
+    assert (second.returncode, b"Cannot listen on" in second.stderr) == (1, True)

@@ -1,0 +1,430 @@
+"""Clients that send too much or too slowly, and clients that take nothing: the server stays as it was."""
+
+import contextlib
+import http.client
+import json
+import re
+import socket
+import struct
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, answers, free_port, wait_until
+
+MB = 1024 * 1024
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+STREAM = b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@dataclass(kw_only=True)
+class Flood:
+    """``tests.faults.flood`` in a process of its own."""
+
+    port: int
+    process: subprocess.Popen
+    log: Path
+    skip: int = 0
+
+    def connect(self, *, buffer: int | None = None) -> socket.socket:
+        client = socket.socket()
+        if buffer:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        client.settimeout(10)
+        client.connect(("127.0.0.1", self.port))
+        return client
+
+    def answers(self) -> bool:
+        return answers(f"http://127.0.0.1:{self.port}/")
+
+    def said(self, line: str) -> int:
+        return self.text().splitlines().count(line)
+
+    def text(self) -> str:
+        return self.log.read_text()[self.skip :]
+
+    def access(self) -> list[str]:
+        """The lines of the access log, without the time that it took."""
+        lines = re.findall(r"^chainhub.access INFO (.*)$", self.text(), re.MULTILINE)
+        return [re.sub(r"ms=\d+", "ms=N", line) for line in lines]
+
+    def is_alone(self) -> bool:
+        """Whether every client of an earlier test has left it."""
+        text = self.log.read_text()
+        return text.count("/stream\n") + text.count("/ws\n") <= text.count("left\n") + text.count("all\n")
+
+    def memory(self, field: str = "VmRSS") -> int:
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith(field))
+
+    @contextlib.contextmanager
+    def rises_less_than(self, limit: int):
+        """Its memory, at its peak within the block."""
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+        before = self.memory()
+        yield
+        rise = self.memory("VmHWM") - before
+        print(f"memory rose by {rise / MB:.1f} MB")
+        assert rise < limit
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory):
+    """Starts such processes, one for each set of limits; each is ended by its pid."""
+    started: dict[str, Flood] = {}
+
+    def start(limits: str) -> Flood:
+        log = tmp_path_factory.mktemp("flood") / "log"
+        port = free_port()
+        command = [sys.executable, "-m", "tests.faults.flood", str(port), limits]
+        with log.open("wb") as output:
+            process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
+        server = started[limits] = Flood(port=port, process=process, log=log)
+        wait_until(server.answers, seconds=20, or_say=log.read_text)
+        return server
+
+    yield lambda **limits: started.get(json.dumps(limits)) or start(json.dumps(limits))
+    for server in started.values():
+        server.process.kill()
+        server.process.wait(10)
+
+
+@pytest.fixture
+def flood(servers):
+    """The server with these limits, with nothing said yet."""
+
+    def start(**limits) -> Flood:
+        server = servers(**limits)
+        wait_until(server.is_alone)
+        server.skip = len(server.log.read_text())
+        return server
+
+    return start
+
+
+def read_all(client: socket.socket) -> bytes:
+    """Until the other side closes or resets."""
+    data = b""
+    with contextlib.suppress(ConnectionError):
+        while piece := client.recv(65536):
+            data += piece
+    return data
+
+
+def pump(client: socket.socket, piece: bytes, total: int) -> int:
+    """Send until something comes back, as curl does; how much was taken."""
+    client.setblocking(False)
+    sent, deadline = 0, time.monotonic() + 10
+    while sent < total and time.monotonic() < deadline:
+        with contextlib.suppress(BlockingIOError):
+            if client.recv(1, socket.MSG_PEEK) is not None:
+                break
+        try:
+            sent += client.send(piece)
+        except BlockingIOError:
+            time.sleep(0.001)
+        except ConnectionError:
+            break
+    client.settimeout(10)
+    return sent
+
+
+def is_refusal(answer: bytes, status: str, code: str) -> bool:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    lines = head.decode().splitlines()
+    told = json.loads(body)
+    return (
+        lines[0] == f"HTTP/1.1 {status}"
+        and "Connection: close" in lines
+        and (told["code"], told["detail"]) == (code, told["message"])
+    )
+
+
+# --- Bodies ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("framing", "piece"),
+    [
+        (f"Content-Length: {200 * MB}", b"x" * 65536),
+        ("Transfer-Encoding: chunked", b"10000\r\n" + b"x" * 65536 + b"\r\n"),
+    ],
+    ids=["announced", "chunked"],
+)
+def test_a_body_of_200_mb_is_refused_while_it_arrives(flood, framing, piece):
+    server = flood()
+
+    with server.rises_less_than(5 * MB), server.connect() as client:
+        client.sendall(f"POST / HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n".encode())
+        sent = pump(client, piece, 200 * MB)
+        answer = read_all(client)
+
+    assert is_refusal(answer, "413 Request Entity Too Large", "body_too_large")
+    assert sent < 8 * MB  # what the system's own buffers took included
+    assert server.said("http /") == 0
+    assert server.answers()
+
+
+def test_a_client_that_sends_on_after_the_refusal_is_cut_off(flood):
+    server = flood()
+
+    with server.rises_less_than(5 * MB), server.connect() as client:
+        client.sendall(f"POST / HTTP/1.1\r\nContent-Length: {200 * MB}\r\n\r\n".encode())
+        began = time.monotonic()
+        with pytest.raises(ConnectionError):
+            client.sendall(b"x" * (200 * MB))
+
+    assert time.monotonic() - began < 8
+    assert server.answers()
+
+
+def test_an_announced_body_is_refused_before_any_of_it_and_not_asked_for(flood):
+    with flood().connect() as client:
+        client.sendall(
+            f"POST / HTTP/1.1\r\nContent-Length: {MB + 1}\r\nExpect: 100-continue\r\n\r\n".encode()
+        )
+        answer = read_all(client)
+
+    assert is_refusal(answer, "413 Request Entity Too Large", "body_too_large")
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_at_the_limit_arrives_whole_and_one_byte_more_does_not(flood, chunked):
+    server = flood()
+    pieces = [b"x" * MB, b"y"]
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+
+    connection.request("POST", "/", iter(pieces[:1]) if chunked else pieces[0], encode_chunked=chunked)
+    assert connection.getresponse().read() == f"{MB} bytes".encode()
+    connection.request("POST", "/", iter(pieces) if chunked else b"".join(pieces), encode_chunked=chunked)
+    assert connection.getresponse().status == 413
+
+
+def test_after_a_body_the_connection_serves_on(flood):
+    connection = http.client.HTTPConnection("127.0.0.1", flood().port, timeout=10)
+
+    for size in (0, 10, 200_000):
+        connection.request("POST", "/", b"x" * size)
+        assert connection.getresponse().read() == f"{size} bytes".encode()
+
+
+# --- Clients that take nothing -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("opening", "kind"), [(STREAM, "http /stream"), (UPGRADE, "websocket /ws")])
+def test_a_client_that_takes_nothing_costs_no_memory_and_is_dropped(flood, opening, kind):
+    server = flood(stall_s=2)
+
+    with server.rises_less_than(10 * MB), server.connect(buffer=65536) as client:
+        client.sendall(opening)
+        wait_until(lambda: server.said(kind) == 1)
+        began = time.monotonic()
+        while server.said("left") == 0:
+            assert time.monotonic() - began < 6
+            asked = time.monotonic()
+            assert server.answers()
+            assert time.monotonic() - asked < 0.5
+            time.sleep(0.05)
+
+    assert time.monotonic() - began > 1.5
+
+
+@pytest.mark.parametrize("opening", [STREAM, UPGRADE])
+def test_a_client_that_takes_little_is_not_dropped(flood, opening):
+    server = flood(stall_s=1.5)
+
+    with server.connect(buffer=65536) as client:
+        client.sendall(opening)
+        for _ in range(30):
+            time.sleep(0.1)
+            assert client.recv(20_000)
+
+        assert server.said("left") == 0
+
+
+@pytest.mark.parametrize("opening", [STREAM, UPGRADE])
+def test_a_fast_client_gets_all_of_it(flood, opening):
+    server = flood()
+
+    with server.rises_less_than(10 * MB), server.connect() as client:
+        client.sendall(opening)
+        received = 0
+        began = time.monotonic()
+        while received < 200_000_000:
+            piece = client.recv(MB)
+            assert piece
+            received += len(piece)
+        print(f"{received / MB:.0f} MB in {time.monotonic() - began:.1f} s")
+
+    assert server.answers()
+
+
+def test_an_answer_that_waits_when_the_connection_closes_does_not_wait_for_ever(flood):
+    server = flood(stall_s=1)
+
+    with server.connect(buffer=4096) as client:
+        client.sendall(STREAM.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        wait_until(lambda: server.said("left") == 1, seconds=6)
+        assert b"\r\n0\r\n\r\n" not in read_all(client)
+
+
+def test_a_client_that_asks_for_answers_and_takes_none_is_not_read_for_ever(flood):
+    server = flood(stall_s=30)
+    ping = struct.pack("!BBI", 0x89, 0x80 | 100, 0) + b"x" * 100
+
+    with server.rises_less_than(10 * MB), server.connect(buffer=65536) as client:
+        client.sendall(UPGRADE)
+        assert client.recv(12) == b"HTTP/1.1 101"
+        sent = send_for(client, ping * 600, seconds=3)
+
+    assert sent < 32 * MB
+    assert server.answers()
+
+
+def test_frames_that_nobody_hears_are_not_read_for_ever(flood):
+    server = flood()
+    frame = struct.pack("!BBI", 0x81, 0x80 | 100, 0) + b"x" * 100
+
+    with server.rises_less_than(10 * MB), server.connect() as client:
+        client.sendall(UPGRADE.replace(b"/ws", b"/deaf"))
+        client.recv(4096)
+        sent = send_for(client, frame * 600, seconds=3)
+
+    assert sent < 32 * MB
+    assert server.answers()
+
+
+def send_for(client: socket.socket, piece: bytes, *, seconds: float) -> int:
+    """How much was taken."""
+    client.setblocking(False)
+    sent, deadline = 0, time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            sent += client.send(piece[sent % len(piece) :])
+        except BlockingIOError:
+            time.sleep(0.01)
+    return sent
+
+
+# --- Clients that are slow to ask --------------------------------------------------------------
+
+
+def drip(client: socket.socket, seconds: float) -> float:
+    """A byte ten times a second until the other side has had enough; for how long that was."""
+    began = time.monotonic()
+    with contextlib.suppress(ConnectionError):
+        while time.monotonic() - began < seconds:
+            client.send(b"x")
+            client.settimeout(0.1)
+            with contextlib.suppress(TimeoutError):
+                if client.recv(1) == b"":
+                    break
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize(
+    "opening",
+    [b"", b"GET / HTTP/1.1\r\nX-Long: ", b"POST / HTTP/1.1\r\nContent-Length: 1000\r\n\r\n"],
+    ids=["first line", "headers", "body"],
+)
+def test_a_drip_is_closed(flood, opening):
+    server = flood(header_s=1, body_s=1)
+
+    with server.connect() as client:
+        client.sendall(opening)
+        assert drip(client, 8) < 3
+
+    assert server.answers()
+
+
+def test_a_silent_connection_is_closed_and_a_second_request_has_its_own_time(flood):
+    server = flood(header_s=0.5, idle_s=2)
+
+    with server.connect() as silent, server.connect() as idle:
+        idle.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert idle.recv(1000).endswith(b"0 bytes\r\n0\r\n\r\n")
+        assert read_all(silent) == b""
+        time.sleep(0.2)
+        idle.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert idle.recv(1000).endswith(b"0 bytes\r\n0\r\n\r\n")
+        began = time.monotonic()
+        assert read_all(idle) == b""
+        assert 1.5 < time.monotonic() - began < 3
+
+
+def test_connections_beyond_the_cap_are_refused_until_others_leave(flood):
+    server = flood(connections=3)
+    clients = [server.connect() for _ in range(3)]
+    for client in clients:
+        client.sendall(UPGRADE)
+        assert client.recv(12) == b"HTTP/1.1 101"
+
+    with server.connect() as refused:
+        assert is_refusal(read_all(refused), "503 Service Unavailable", "too_many_connections")
+
+    for client in clients:
+        client.close()
+    wait_until(server.answers)
+
+
+# --- Words -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (413, "Request Entity Too Large"),
+        (422, "Unprocessable Entity"),
+        (499, "Client Closed Request"),
+        (599, "Internal Server Error"),
+    ],
+)
+def test_a_status_has_its_standard_phrase(flood, status, reason):
+    connection = http.client.HTTPConnection("127.0.0.1", flood().port, timeout=10)
+    connection.request("GET", f"/{status}")
+
+    assert connection.getresponse().reason == reason
+
+
+def test_each_request_is_one_line_in_the_log_without_its_query(flood):
+    server = flood()
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+
+    for method, path in [("POST", "/?key=secret"), ("GET", "/healthz"), ("GET", "/422")]:
+        connection.request(method, path)
+        connection.getresponse().read()
+    with server.connect() as client:
+        client.sendall(STREAM)
+        client.recv(100)
+    wait_until(lambda: len(server.access()) == 3, or_say=server.text)
+
+    post, error, stream = server.access()
+    assert post == "path=/ method=POST status=200 bytes=7 ms=N request=id-1 user=alice"
+    assert error == "path=/422 method=GET status=422 bytes=0 ms=N request=id-1 user=alice"
+    assert re.fullmatch(
+        r"path=/stream method=GET status=200 bytes=\d+ ms=N request=id-1 left=True user=alice", stream
+    )
+
+
+def test_a_socket_and_a_refusal_are_lines_too_and_a_path_cannot_forge_one(flood):
+    server = flood()
+
+    with server.connect() as client:
+        client.sendall(UPGRADE)
+        assert client.recv(12) == b"HTTP/1.1 101"
+    with server.connect() as client:
+        client.sendall(f"POST /a\x85b%0A HTTP/1.1\r\nContent-Length: {2 * MB}\r\n\r\n".encode("latin-1"))
+        read_all(client)
+    wait_until(lambda: len(server.access()) == 2, or_say=server.text)
+
+    assert [re.sub(r"bytes=\d+", "bytes=N", line) for line in sorted(server.access())] == [
+        r"path=/a\\x85b%0A status=413 code=body_too_large",
+        "path=/ws method=WS status=101 bytes=N ms=N user=alice",
+    ]
