@@ -104,9 +104,7 @@ def test_a_key_wins_over_the_session(client, url, bob, live_key):
 
 
 @both_ways
-def test_all_bad_kinds_get_the_same_answer(
-    client, url, live_key, revoked_key, expired_key, orphaned_key
-):
+def test_all_bad_kinds_get_the_same_answer(client, url, live_key, revoked_key, expired_key, orphaned_key):
     live = live_key.secret
     answers = {
         kind: client.post(url, headers=headers)
@@ -124,9 +122,7 @@ def test_all_bad_kinds_get_the_same_answer(
         }.items()
     }
 
-    assert {kind: answer.status_code for kind, answer in answers.items()} == dict.fromkeys(
-        answers, 401
-    )
+    assert {kind: answer.status_code for kind, answer in answers.items()} == dict.fromkeys(answers, 401)
     assert len({answer.content for answer in answers.values()}) == 1
     assert {answer.headers["WWW-Authenticate"] for answer in answers.values()} == {"Bearer"}
 
@@ -231,9 +227,7 @@ def test_a_session_with_someone_elses_csrf_token_may_not_write(url, alice):
     client.force_login(alice)
     client.cookies["csrftoken"] = "c" * 32
 
-    response = client.post(
-        url, {}, content_type="application/json", headers={"X-CSRFToken": "d" * 32}
-    )
+    response = client.post(url, {}, content_type="application/json", headers={"X-CSRFToken": "d" * 32})
 
     assert response.status_code == 403
 
@@ -353,8 +347,6 @@ async def test_many_uses_at_once_all_get_in(shared_db, live_key):
 def test_two_keys_of_one_owner_are_both_valid(client, alice, live_key):
     second = issue_key(user=alice, name="second", expires_at=None)
 
-    answers = [
-        client.get("/sync", headers=bearer(key.secret)).json()["key"] for key in (live_key, second)
-    ]
+    answers = [client.get("/sync", headers=bearer(key.secret)).json()["key"] for key in (live_key, second)]
 
     assert answers == [live_key.row.pk, second.row.pk]
