@@ -6,6 +6,7 @@ record of the end whatever becomes of the reader, and a reader that leaves cance
 
 import asyncio
 import logging
+import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -110,13 +111,17 @@ class RunStream:
 
 
 _streams: dict[UUID, RunStream] = {}
+_stopping = threading.Event()
 
 
 async def start_run(call: RunCall) -> RunStream:
     """Check, resolve and record the run, and start the task that owns it.
 
-    Raises ChainNotFound, InvalidSpec, InvalidInput: then nothing is recorded and nothing ran.
+    Raises ChainNotFound, InvalidSpec, InvalidInput, ShuttingDown: then nothing is recorded and
+    nothing ran.
     """
+    if _stopping.is_set():
+        raise errors.ShuttingDown
     starting = asyncio.get_running_loop().create_task(_start(call))
     try:
         return await asyncio.shield(starting)
@@ -135,6 +140,11 @@ async def _start(call: RunCall) -> RunStream:
 def _cancel_started(starting: asyncio.Task[RunStream]) -> None:
     if not starting.cancelled() and starting.exception() is None:
         starting.result().cancel()
+
+
+def take_no_more_runs() -> None:
+    """From now on this process only finishes what it has begun."""
+    _stopping.set()
 
 
 def any_under_way() -> bool:

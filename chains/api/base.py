@@ -48,9 +48,16 @@ class AsyncAPIView(APIView):
             self.caller = await authenticate(request)
             drf_request.user, drf_request.auth = self.caller.user, self.caller.key
             response = await handler(drf_request, *args, **kwargs)
+            self._note_for_access_log(response)
         except Exception as error:
             response = self.handle_exception(error)
         return self.finalize_response(drf_request, response, *args, **kwargs)
+
+    def _note_for_access_log(self, response: HttpResponseBase) -> None:
+        """What only the application knows of a request; other servers than ours do not ask."""
+        notes = getattr(self.request._request, "scope", {}).get("chainhub.notes", {})
+        notes["user"] = self.caller.user.pk
+        notes["run"] = response.headers.get("X-ChainHub-Run-ID")
 
     @property
     def allowed_methods(self) -> list[str]:

@@ -35,6 +35,7 @@ STATUS: Mapping[type[errors.ChainHubError], int] = {
     errors.ProviderError: 502,
     errors.InvalidSpec: 503,
     errors.RunInterrupted: 503,
+    errors.ShuttingDown: 503,
     errors.RunTimeout: 504,
     errors.ChainHubError: 500,
 }

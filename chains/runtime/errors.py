@@ -9,6 +9,7 @@ ChainHubError
 ├── LimitExceeded           a cap of ours: too many runs at once
 ├── RunCancelled            the caller stopped it
 ├── RunInterrupted          the process that ran it stopped
+├── ShuttingDown            this process takes no new runs
 ├── RunTimeout              the whole run took too long
 ├── OutputInvalid           the model's answer does not fit the parser
 └── ProviderError           everything that happens inside a model call
@@ -90,6 +91,12 @@ class RunCancelled(ChainHubError):
 class RunInterrupted(ChainHubError):
     code = "interrupted"
     message = "The server stopped before the run had ended."
+
+
+class ShuttingDown(ChainHubError):
+    code = "shutting_down"
+    message = "The server restarts. Try again in a few seconds."
+    retry_after_s = 5.0
 
 
 class RunTimeout(ChainHubError):

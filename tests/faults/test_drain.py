@@ -156,6 +156,21 @@ def test_while_it_drains_it_is_not_ready_and_takes_nobody_new(draining_server, a
     assert server.process.wait(5) == 0
 
 
+def test_while_it_drains_an_open_socket_starts_no_run(draining_server, alice, alice_key, endless):
+    server = draining_server(DRAIN_SECONDS="2")
+    stream, client = open_stream(server, alice_key, "endless"), open_socket(server, alice, "endless")
+
+    server.process.terminate()
+    wait_until(lambda: refuses(server.url.removeprefix("http://")), seconds=2)
+    client.send(json.dumps({"type": "start", "input": {"topic": "word"}}))
+
+    answer = json.loads(client.recv(timeout=5))
+    assert (answer["type"], answer["code"]) == ("error", "shutting_down")
+    assert Run.objects.count() == 1
+    assert stream.read().decode().count("event: error") == 1
+    assert server.process.wait(5) == 0
+
+
 def refuses(host: str) -> bool:
     name, _, port = host.partition(":")
     try:

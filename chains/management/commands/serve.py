@@ -42,11 +42,16 @@ class Command(BaseCommand):
             limits=server_limits(),
             busy=runs.any_under_way,
             interrupt=interrupt_all_runs,
-            on_drain=health.draining.set,
+            on_drain=stop_taking_work,
         )
         server.run()
         if server.failed:
             raise CommandError(f"Cannot listen on {host}:{port}.")
+
+
+def stop_taking_work() -> None:
+    health.draining.set()
+    runs.take_no_more_runs()
 
 
 def server_limits() -> Limits:
