@@ -16,7 +16,7 @@ run: $(VENV)/.installed .env  ## Set up, seed the demo and serve it on http://12
 test check fix: export DEBUG := on
 
 test: $(VENV)/.installed-dev  ## Install what the tests need and run them
-	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 check: $(VENV)/.installed-dev  ## Format, lint, import rules, types, migrations, deploy settings
 	@$(BIN)/ruff format --check .

@@ -5,39 +5,27 @@ record of the end whatever becomes of the reader, and a reader that leaves cance
 """
 
 import asyncio
-import logging
 import threading
-import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Literal, Self
 from uuid import UUID
 
 from django.conf import settings
-from django.utils import timezone
 
 from accounts.auth import Caller
 from accounts.database import in_database_thread
+from chains.actions.owner import RunOwner
 from chains.actions.resolve import find_version, plan_for
 from chains.actions.workers import Heartbeat, worker_id
 from chains.models import ChainVersion, Run
 from chains.runtime import errors
-from chains.runtime.calls import ModelCall, Trace
-from chains.runtime.engine import Result, check_input, execute
-from chains.runtime.events import Chunk, Event, Failed, Figures, Finished, Started, Status
+from chains.runtime.engine import check_input
+from chains.runtime.events import Event, Failed, Figures, Finished, Started, Status
 from chains.runtime.plan import Plan
 from chains.runtime.providers import load_kinds
 from chains.runtime.spec import PRODUCTION
-from chains.runtime.values import encode
-
-logger = logging.getLogger(__name__)
-
-# Events that wait for a reader; a slower reader slows the provider's stream down.
-READER_LAG = 64
-# Between tries to record the end of a run while the database does not answer.
-RECORD_PAUSES_S = (0.2, 1, 5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +57,7 @@ class RunStream:
     Iteration ends after Finished or Failed. Leaving early does not stop the run: call ``cancel``.
     """
 
-    def __init__(self, owner: "_Owner", plan: Plan):
+    def __init__(self, owner: RunOwner, plan: Plan):
         self.run_id: UUID = owner.run.id
         self.started = Started(
             run_id=owner.run.id,
@@ -228,13 +216,13 @@ def _resolve(call: RunCall) -> tuple[ChainVersion, Plan]:
         raise errors.InvalidSpec() from None
 
 
-def _prepare(call: RunCall) -> tuple["_Owner", Plan]:
+def _prepare(call: RunCall) -> tuple[RunOwner, Plan]:
     """One trip to the database's thread for all that comes before the provider."""
     version, plan = _resolve(call)
     value = check_input(plan, call.input)
     load_kinds(target.provider.kind for step in plan.steps for target in step.targets)
     run = _record_start(call, version, plan, value)
-    return _Owner(plan=plan, value=value, run=run, streaming=call.streaming), plan
+    return RunOwner(plan=plan, value=value, run=run, streaming=call.streaming), plan
 
 
 def _record_start(call: RunCall, version: ChainVersion, plan: Plan, value: Mapping[str, Any]) -> Run:
@@ -253,160 +241,3 @@ def _record_start(call: RunCall, version: ChainVersion, plan: Plan, value: Mappi
         input=dict(value),
         worker=worker_id(),
     )
-
-
-class _Events:
-    """Events on their way to a reader, who slows the writer down once it lags; the last one never waits."""
-
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[Event] = asyncio.Queue()
-        self._room = asyncio.Semaphore(READER_LAG)
-
-    async def put(self, event: Event) -> None:
-        await self._room.acquire()
-        self._queue.put_nowait(event)
-
-    def put_last(self, event: Finished | Failed) -> None:
-        self._queue.put_nowait(event)
-
-    async def get(self) -> Event:
-        event = await self._queue.get()
-        self._room.release()
-        return event
-
-
-class _Owner:
-    """Drives one run to its recorded end."""
-
-    def __init__(self, *, plan: Plan, value: dict[str, Any], run: Run, streaming: bool):
-        self.plan, self.value, self.run, self.streaming = plan, value, run, streaming
-        self.events = _Events()
-        self.began = time.monotonic()
-        self.first_token_ms: int | None = None
-        self.text: list[str] = []
-        self.trace = Trace(emit=self._emit, deadline=self.began + plan.run_timeout_s)
-        self.state: Literal["new", "running", "closing"] = "new"
-        self.stopped_as: Status | None = None
-
-    def stop(self, task: "asyncio.Task[None]", status: Status) -> None:
-        """Cancel, unless the end is being recorded; a task that has not begun sees it as it does."""
-        if self.stopped_as or self.state == "closing":
-            # Once is enough: a second cancellation would cut the hanging up short.
-            return
-        self.stopped_as = status
-        if self.state == "running":
-            task.cancel()
-
-    async def drive(self) -> None:
-        self.state = "running"
-        try:
-            if self.stopped_as:
-                raise asyncio.CancelledError
-            end: Finished | Failed = self._finished(
-                await execute(self.plan, self.value, streaming=self.streaming, trace=self.trace)
-            )
-        except asyncio.CancelledError:
-            end = self._stopped()
-        except errors.ChainHubError as error:
-            # Only the names of its causes: their texts may quote prompts, answers and credentials.
-            logger.warning("run %s failed: %s, by %s", self.run.id, error.code, _causes(error))
-            end = self._failed(error)
-        except Exception:
-            logger.exception("run %s failed", self.run.id)
-            end = self._failed(errors.ChainHubError())
-        self.state = "closing"
-        # Record first, tell then: who has seen the end finds it in the record.
-        await self._close(end)
-        self.events.put_last(end)
-
-    async def _emit(self, event: Event) -> None:
-        if isinstance(event, Chunk):
-            if self.first_token_ms is None:
-                self.first_token_ms = self._elapsed_ms()
-            if isinstance(event.value, str):
-                self.text.append(event.value)
-        await self.events.put(event)
-
-    async def _close(self, end: Finished | Failed) -> None:
-        for pause_s in RECORD_PAUSES_S:
-            try:
-                await in_database_thread(self._record_end)(end)
-                return
-            except Exception:
-                logger.exception("the end of run %s could not be recorded yet", self.run.id)
-                await asyncio.sleep(pause_s)
-        # The row is found by the sweep for lost runs, as the heartbeat no longer names it.
-
-    def _record_end(self, end: Finished | Failed) -> None:
-        figures = end.figures
-        Run.objects.filter(pk=self.run.pk, status=Run.Status.RUNNING).update(
-            status=Run.Status.SUCCEEDED if isinstance(end, Finished) else end.status,
-            output=end.output if isinstance(end, Finished) else self._partial_output(),
-            error_code=end.error.code if isinstance(end, Failed) else "",
-            error_message=str(end.error)[:500] if isinstance(end, Failed) else "",
-            finish_reason=end.finish_reason if isinstance(end, Finished) else "",
-            calls=[_call_row(call) for call in self.trace.calls],
-            input_tokens=figures.input_tokens,
-            output_tokens=figures.output_tokens,
-            cost_usd=figures.cost_usd,
-            first_token_ms=figures.first_token_ms,
-            latency_ms=figures.latency_ms,
-            ended_at=timezone.now(),
-        )
-
-    def _finished(self, result: Result) -> Finished:
-        return Finished(
-            run_id=self.run.id,
-            output=encode(result.output),
-            finish_reason=result.finish_reason,
-            figures=self._figures(),
-        )
-
-    def _failed(self, error: errors.ChainHubError, status: Status = "failed") -> Failed:
-        return Failed(run_id=self.run.id, status=status, error=error, figures=self._figures())
-
-    def _stopped(self) -> Failed:
-        if self.stopped_as == "cancelled":
-            return self._failed(errors.RunCancelled(), "cancelled")
-        return self._failed(errors.RunInterrupted(), "interrupted")
-
-    def _partial_output(self) -> Any:
-        """What had been streamed when the run stopped short: text is kept, other kinds are not."""
-        return encode("".join(self.text)) if self.text else None
-
-    def _figures(self) -> Figures:
-        usages = [call.usage for call in self.trace.calls if call.usage]
-        costs = [call.cost_usd for call in self.trace.calls if call.cost_usd is not None]
-        return Figures(
-            input_tokens=sum(usage.input_tokens for usage in usages) if usages else None,
-            output_tokens=sum(usage.output_tokens for usage in usages) if usages else None,
-            # A sum that misses a part would be a wrong bill.
-            cost_usd=sum(costs, Decimal()) if costs and len(costs) == len(self.trace.calls) else None,
-            first_token_ms=self.first_token_ms,
-            latency_ms=self._elapsed_ms(),
-        )
-
-    def _elapsed_ms(self) -> int:
-        return round((time.monotonic() - self.began) * 1000)
-
-
-def _causes(error: BaseException) -> str:
-    """The exceptions that led to this one, nearest first."""
-    names, cause = [type(error).__name__], error.__cause__
-    while cause is not None:
-        names.append(type(cause).__name__)
-        cause = cause.__cause__
-    return " < ".join(names)
-
-
-def _call_row(call: ModelCall) -> dict[str, Any]:
-    return {
-        "step": call.step,
-        "provider": call.provider,
-        "model": call.model,
-        "attempts": call.attempts,
-        "finish_reason": call.finish_reason,
-        "input_tokens": call.usage.input_tokens if call.usage else None,
-        "output_tokens": call.usage.output_tokens if call.usage else None,
-        "cost_usd": str(call.cost_usd) if call.cost_usd is not None else None,
-    }

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.auth import Caller
 from accounts.keys import issue_key
-from chains.actions import runs
+from chains.actions import owner
 from chains.actions.runs import RunCall, check_batch, interrupt_runs, run_batch, run_chain, start_run
 from chains.models import Chain, Price, Prompt, Provider, Run
 from chains.runtime import errors
@@ -362,10 +362,10 @@ async def test_a_slow_reader_slows_the_provider_down(as_alice, demo):
     await asyncio.sleep(0.5)
 
     waiting = stream._owner.events._queue.qsize()
-    assert 0 < waiting <= runs.READER_LAG
+    assert 0 < waiting <= owner.READER_LAG
     stream.cancel()
     assert (await events_of(stream))[-1].status == "cancelled"
-    assert (await the_run()).output.count("word") <= runs.READER_LAG + 1
+    assert (await the_run()).output.count("word") <= owner.READER_LAG + 1
 
 
 async def test_a_reader_that_never_reads_is_ended_by_the_runs_limit(as_alice, demo):

@@ -17,6 +17,12 @@ def fitness(server, demo):
     add_chain("endless", step("fitness", model="demo-coach", extra={"delay_ms": 50, "words": 2000}))
 
 
+async def connected(page: Page) -> Page:
+    """The page once its script runs: before, its form would be sent as one without JavaScript is."""
+    await expect(page.locator("#connection")).to_contain_text("Connected")
+    return page
+
+
 async def growth_of(page: Page, selector: str) -> list[int]:
     """The lengths of the text that a watcher saw, each longer than the one before."""
     return await page.evaluate(
@@ -42,8 +48,7 @@ async def test_signing_in_and_running_shows_the_answer_as_it_grows(open_page, al
     await page.get_by_label("Username").fill("alice")
     await page.get_by_label("Password").fill("a long pass phrase")
     await page.get_by_role("button", name="Sign in").click()
-    # Until then the form would be sent as one without JavaScript is.
-    await expect(page.locator("#connection")).to_contain_text("Connected")
+    await connected(page)
     await page.locator("[name=input]").fill("Where do I begin?")
     await page.locator("#run").click()
 
@@ -58,7 +63,7 @@ async def test_signing_in_and_running_shows_the_answer_as_it_grows(open_page, al
 
 
 async def test_stop_keeps_the_text_and_marks_the_run_cancelled(open_page, alice_session, fitness):
-    page = await open_page("/chains/endless/playground/", cookies=alice_session)
+    page = await connected(await open_page("/chains/endless/playground/", cookies=alice_session))
     await page.locator("[name=input]").fill("Tell me everything")
     await page.locator("#run").click()
     await expect(page.locator("#output")).to_contain_text("Warm up")
@@ -73,7 +78,7 @@ async def test_stop_keeps_the_text_and_marks_the_run_cancelled(open_page, alice_
 
 
 async def test_the_keyboard_runs_and_stops(open_page, alice_session, fitness):
-    page = await open_page("/chains/endless/playground/", cookies=alice_session)
+    page = await connected(await open_page("/chains/endless/playground/", cookies=alice_session))
     await page.locator("[name=input]").fill("hello")
 
     await page.keyboard.press("Control+Enter")
@@ -84,7 +89,7 @@ async def test_the_keyboard_runs_and_stops(open_page, alice_session, fitness):
 
 
 async def test_several_runs_go_over_one_page(open_page, alice_session, fitness):
-    page = await open_page("/chains/fitness/playground/", cookies=alice_session)
+    page = await connected(await open_page("/chains/fitness/playground/", cookies=alice_session))
     for question in ("first", "second"):
         await page.locator("[name=input]").fill(question)
         await page.locator("#run").click()
@@ -105,7 +110,7 @@ def hostile(server, demo):
 
 
 async def test_model_output_stays_text(open_page, alice_session, hostile):
-    page = await open_page("/chains/hostile/playground/", cookies=alice_session)
+    page = await connected(await open_page("/chains/hostile/playground/", cookies=alice_session))
     title = await page.title()
     await page.locator("[name=input]").fill("x")
     await page.locator("#run").click()
