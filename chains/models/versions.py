@@ -1,5 +1,6 @@
 """Immutable numbered versions and movable labels: the mechanism that prompts and chains share."""
 
+import re
 from typing import Any, Self
 
 from django.conf import settings
@@ -8,7 +9,9 @@ from django.db import models, transaction
 
 from chains.models.providers import SlugField, slug_validator
 from chains.runtime.errors import ChainNotFound
-from chains.runtime.spec import LATEST
+from chains.runtime.spec import LATEST, SLUG_PATTERN
+
+REF = re.compile(SLUG_PATTERN.removesuffix("$"))
 
 
 class Versioned(models.Model):
@@ -39,7 +42,10 @@ class Versioned(models.Model):
 
     def at(self, ref: str) -> Any:
         """The version a ref names: a number, a label, or ``latest``; raises ChainNotFound."""
-        if ref == LATEST:
+        if not REF.fullmatch(ref):
+            # Not even asked for: a database may choke on it.
+            version = None
+        elif ref == LATEST:
             version = self.latest()
         elif ref.isascii() and ref.isdigit():
             # No version has a number of more digits, and a database would choke on one.
