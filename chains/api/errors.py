@@ -26,7 +26,6 @@ STATUS: Mapping[type[errors.ChainHubError], int] = {
     errors.InvalidInput: 422,
     errors.ContextTooLong: 422,
     errors.InvalidTemplate: 422,
-    errors.LimitExceeded: 429,
     errors.RunCancelled: 499,
     errors.OutputInvalid: 502,
     errors.ProviderBusy: 503,

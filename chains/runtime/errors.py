@@ -2,11 +2,9 @@
 
 ChainHubError
 ├── ChainNotFound           no such chain, label or version, or not for this caller
-├── EndpointDisabled        the chain does not offer this way in
 ├── InvalidInput            the caller's input does not fit the chain's schema
 ├── InvalidTemplate         a prompt message that is not a plain ``{name}`` template
 ├── InvalidSpec             a chain configuration that cannot run
-├── LimitExceeded           a cap of ours: too many runs at once
 ├── RunCancelled            the caller stopped it
 ├── RunInterrupted          the process that ran it stopped
 ├── ShuttingDown            this process takes no new runs
@@ -48,10 +46,6 @@ class ChainNotFound(ChainHubError):
     message = "Not found."
 
 
-class EndpointDisabled(ChainNotFound):
-    """Told to the caller exactly as a missing chain is."""
-
-
 class InvalidInput(ChainHubError):
     """``errors`` name each field; their ``loc`` is relative to the input."""
 
@@ -76,11 +70,6 @@ class InvalidTemplate(ChainHubError):
 class InvalidSpec(ChainHubError):
     code = "invalid_spec"
     message = "The chain's configuration cannot run."
-
-
-class LimitExceeded(ChainHubError):
-    code = "limit_exceeded"
-    message = "Too many runs at once. Try again shortly."
 
 
 class RunCancelled(ChainHubError):
