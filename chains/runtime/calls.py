@@ -92,7 +92,7 @@ class GuardedModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        answers = self._answers(messages, streaming=True)
+        answers = self.answers(messages, streaming=True)
         TRACE.get().streams.append(answers)
         return cast("AsyncIterator[ChatGenerationChunk]", answers)
 
@@ -103,7 +103,7 @@ class GuardedModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        async with aclosing(self._answers(messages, streaming=False)) as answers:
+        async with aclosing(self.answers(messages, streaming=False)) as answers:
             return ChatResult(generations=[answer async for answer in answers])
 
     def _generate(
@@ -115,7 +115,7 @@ class GuardedModel(BaseChatModel):
     ) -> ChatResult:
         raise NotImplementedError("Chains run asynchronously.")
 
-    async def _answers(
+    async def answers(
         self, messages: list[BaseMessage], *, streaming: bool
     ) -> AsyncGenerator[ChatGeneration, None]:
         """Pieces of the answer from the first target that begins one."""
@@ -221,8 +221,7 @@ class _Attempt:
         metadata = generation.message.response_metadata
         if reason := info.get("finish_reason") or metadata.get("finish_reason"):
             self.finish_reason = encode(str(reason))[:MAX_FINISH_REASON_CHARS]
-        if used := getattr(generation.message, "usage_metadata", None):
-            self.usage = _usage(used["input_tokens"], used["output_tokens"])
+        self.usage = usage_of(generation.message) or self.usage
 
     def _require_finish_reason(self) -> None:
         """An answer that ends without one was cut, although to the SDK it looks like success."""
@@ -265,8 +264,12 @@ class _Attempt:
         await self.trace.emit(Step(name=self.step.name, status=status, provider=provider, model=model))
 
 
-def _usage(*tokens: Any) -> Usage | None:
-    """``None`` for figures that no answer of ours can have used."""
+def usage_of(message: Any) -> Usage | None:
+    """What a message says that it used; ``None`` without figures, or with some that cannot be."""
+    used = getattr(message, "usage_metadata", None)
+    if not used:
+        return None
+    tokens = used["input_tokens"], used["output_tokens"]
     if not all(isinstance(n, int) and 0 <= n <= MAX_TOKENS for n in tokens):
         return None
     return Usage(input_tokens=tokens[0], output_tokens=tokens[1])

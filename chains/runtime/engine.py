@@ -1,33 +1,33 @@
-"""Runs a plan: input checked against its schema, LangChain underneath, events out."""
+"""Runs a plan: LangChain underneath, events out."""
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
 from langchain_core.exceptions import OutputParserException
-from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.runnables import Runnable, RunnableLambda, RunnablePassthrough
+from langchain_core.runnables import Runnable, RunnableConfig
 
 from chains.runtime import errors
-from chains.runtime.calls import TRACE, GuardedModel, ModelCall, Trace
-from chains.runtime.events import Chunk, Event
+from chains.runtime.calls import TRACE, ModelCall, Trace
+from chains.runtime.direct import DirectChain
+from chains.runtime.events import Chunk, Inner
+from chains.runtime.inner import InnerFilter, RunLog, pieces_of, plain
 from chains.runtime.loops import per_loop
-from chains.runtime.parsers import build_parser, combine
-from chains.runtime.plan import Plan, PlanStep
-from chains.runtime.prompts import as_text
-from chains.runtime.values import decode_messages, encode
+from chains.runtime.plan import Plan
+from chains.runtime.values import add, encode
 
 MAX_BUILT_PLANS = 256
+
+Mode = Literal["whole", "stream", "events", "log"]
+"""What is told while the run goes: nothing, its chunks, or beside them its inner steps as events or a log."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """A run that succeeded; ``output`` is what the last step's parser gave."""
+    """A run that succeeded; ``output`` is what its last step gave."""
 
     output: Any
     calls: tuple[ModelCall, ...]
@@ -37,147 +37,103 @@ class Result:
         return self.calls[-1].finish_reason if self.calls else ""
 
 
-async def execute(plan: Plan, value: Mapping[str, Any], *, streaming: bool, trace: Trace) -> Result:
-    """Run ``plan`` on an input that ``check_input`` has returned.
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """One run of a plan; ``value`` is what the plan's ``check_input`` gave, ``config`` names the run."""
 
-    Where ``streaming``, chunks go to ``trace.emit`` as they come.
-    Raises ProviderError, OutputInvalid, RunTimeout.
-    """
-    token = TRACE.set(trace)
-    inputs = _for_langchain(plan, value)
-    try:
-        async with asyncio.timeout(plan.run_timeout_s) as limit:
-            if streaming:
-                output = await _stream(plan, inputs, trace.emit)
-            else:
-                output = await runnable_for(plan).ainvoke(inputs)
-    except TimeoutError as error:
-        if not limit.expired():
-            raise
-        raise errors.RunTimeout() from error
-    except OutputParserException as error:
-        raise errors.OutputInvalid() from error
-    finally:
-        TRACE.reset(token)
-        await trace.close_streams()
-    return Result(output=output, calls=tuple(trace.calls))
+    plan: Plan
+    value: Any
+    mode: Mode
+    trace: Trace
+    config: RunnableConfig = field(default_factory=lambda: RunnableConfig())
+    inner: InnerFilter = field(default_factory=InnerFilter)
 
+    async def result(self) -> Result:
+        """Run to the end; what the mode asks for goes to ``trace.emit`` as it comes.
 
-async def _stream(plan: Plan, inputs: dict[str, Any], emit: Callable[[Event], Awaitable[None]]) -> Any:
-    chunks: list[Any] = []
-    async with aclosing(runnable_for(plan).astream(inputs)) as stream:  # type: ignore[type-var]
-        async for chunk in stream:
-            # Providers open and close a stream with empty texts.
-            if chunk == "":
-                continue
-            chunks.append(chunk)
-            await emit(Chunk(value=chunk))
-    return combine(plan.steps[-1].parser, chunks)
+        Raises ProviderError, OutputInvalid, RunTimeout, and what a chain in code raises.
+        """
+        token = TRACE.set(self.trace)
+        try:
+            async with asyncio.timeout(self.plan.run_timeout_s) as limit:
+                output = await self._output()
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise errors.RunTimeout() from error
+        except OutputParserException as error:
+            raise errors.OutputInvalid() from error
+        except Exception as error:
+            if (known := self.plan.known_fault(error)) is None:
+                raise
+            raise known from error
+        finally:
+            TRACE.reset(token)
+            await self.trace.close_streams()
+        return Result(output=output, calls=tuple(self.trace.calls))
 
+    async def _output(self) -> Any:
+        built = built_for(self.plan)
+        direct, runnable = built.direct, built.runnable
+        config = self.config if direct else self.plan.listening(self.config, self.trace)
+        if self.mode == "whole":
+            return await (direct.whole(self.value) if direct else runnable.ainvoke(self.value, config))
+        if self.mode == "stream":
+            pieces = direct.pieces(self.value) if direct else runnable.astream(self.value, config)
+        else:
+            pieces = self._inner_pieces(runnable.astream_events(self.value, config, version="v2"))
+        chunks: list[Any] = []
+        async with aclosing(pieces) as stream:  # type: ignore[type-var]
+            async for chunk in stream:
+                if self.plan.is_piece(chunk):
+                    chunks.append(chunk)
+                    await self.trace.emit(Chunk(value=encode(chunk)))
+        return self.plan.combine(chunks)
 
-# --- Input -------------------------------------------------------------------------------------
-
-
-def check_input(plan: Plan, value: Any) -> dict[str, Any]:
-    """The input with defaults filled in and unknown keys dropped; raises InvalidInput."""
-    schema = plan.input_schema
-    faults = sorted(Draft202012Validator(schema).iter_errors(value), key=lambda e: str(e.path))
-    if faults:
-        raise errors.InvalidInput(errors=[_field_error(fault) for fault in faults[:20]])
-    properties: Mapping[str, Any] = schema["properties"]
-    defaults = {name: p["default"] for name, p in properties.items() if "default" in p}
-    return defaults | {name: value[name] for name in properties if name in value}
-
-
-def _field_error(fault: ValidationError) -> errors.FieldError:
-    """A jsonschema fault in the words of pydantic's errors, which LangServe's clients know."""
-    loc, wanted = list(fault.absolute_path), cast(Any, fault.validator_value)
-    if fault.validator == "required":
-        # One fault for each missing name, of which only the message tells which it is.
-        named = [name for name in wanted if fault.message.startswith(repr(name))]
-        return {"type": "missing", "loc": [*loc, *named[:1]], "msg": "Field required"}
-    if fault.validator == "type":
-        return {"type": f"{wanted}_type", "loc": loc, "msg": f"Input should be of type {wanted}"}
-    if fault.validator == "enum":
-        allowed = ", ".join(str(choice) for choice in wanted)
-        return {"type": "enum", "loc": loc, "msg": f"Input should be one of: {allowed}"}
-    return {"type": str(fault.validator), "loc": loc, "msg": "Input does not fit the schema"}
-
-
-def _for_langchain(plan: Plan, value: Mapping[str, Any]) -> dict[str, Any]:
-    """Messages decoded and everything else as text; an optional placeholder may be absent."""
-    kinds = {name: schema["type"] for name, schema in plan.input_schema["properties"].items()}
-    return {
-        name: decode_messages(inner) if kinds[name] == "array" else as_text(inner)
-        for name, inner in value.items()
-    }
-
-
-# --- Building ----------------------------------------------------------------------------------
+    async def _inner_pieces(self, events: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        """The run's own chunks; what is told of all that happens inside goes to ``trace.emit``."""
+        log: RunLog | None = None
+        so_far, has_streamed = None, False
+        async with aclosing(cast(Any, events)) as stream:
+            async for event in stream:
+                # The run itself is the first to tell of its start.
+                log = log or RunLog(run_id=event["run_id"], admits=self.inner)
+                told, is_own = plain(event), event["run_id"] == log.run_id
+                pieces = pieces_of(event, has_streamed=has_streamed) if is_own else []
+                for piece in pieces:
+                    so_far = add(so_far, piece) if has_streamed else piece
+                    has_streamed = True
+                    yield piece
+                if self.mode == "events":
+                    if self.inner.admits(told):
+                        await self.trace.emit(Inner(value=told))
+                    continue
+                if ops := log.patches(told, pieces, so_far):
+                    await self.trace.emit(Inner(value={"ops": ops}))
 
 
-class _Built(OrderedDict[str, Runnable[Any, Any]]):
-    """The runnables that were used last, by their plan's build key."""
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """What runs a plan: LangChain's runnable, and a shorter way where there is one."""
+
+    runnable: Runnable[Any, Any]
+    direct: DirectChain | None
 
 
-_built = per_loop(_Built)
+class _AllBuilt(OrderedDict[str, Built]):
+    """Those that were used last, by their plan's build key."""
 
 
-def runnable_for(plan: Plan) -> Runnable[Any, Any]:
-    """The plan's runnable, built once for each event loop."""
+_built = per_loop(_AllBuilt)
+
+
+def built_for(plan: Plan) -> Built:
+    """Built once for each event loop."""
     built = _built()
     if plan.build_key in built:
         built.move_to_end(plan.build_key)
         return built[plan.build_key]
-    built[plan.build_key] = runnable = build(plan)
+    built[plan.build_key] = new = Built(runnable=plan.build(), direct=plan.build_direct())
     if len(built) > MAX_BUILT_PLANS:
         built.popitem(last=False)
-    return runnable
-
-
-def build(plan: Plan) -> Runnable[Any, Any]:
-    """``prompt | model | parser`` for each step; every step's output joins what the next ones see."""
-    *before, last = plan.steps
-    runnable = _build_step(last, follows=bool(before))
-    for index, step in reversed(list(enumerate(before))):
-        runnable = _assign(step, follows=index > 0) | runnable
-    return runnable
-
-
-def _assign(step: PlanStep, *, follows: bool) -> Runnable[Any, Any]:
-    """The step's output beside what came in; always whole, for nobody reads its pieces.
-
-    RunnablePassthrough.assign streams in tasks of its own, which a cancelled run would leave behind
-    with their calls to the provider.
-    """
-    assign = RunnablePassthrough.assign(**{step.name: _build_step(step, follows=follows)})
-
-    async def whole(values: Mapping[str, Any]) -> dict[str, Any]:
-        return await assign.ainvoke(dict(values))
-
-    return RunnableLambda(whole)
-
-
-def _build_step(step: PlanStep, *, follows: bool) -> Runnable[Any, Any]:
-    chain = step.prompt.to_langchain() | GuardedModel.for_step(step) | build_parser(step.parser)
-    return _texts(keep=step.prompt.placeholders) | chain if follows else chain
-
-
-def _texts(keep: Collection[str]) -> Runnable[Any, Any]:
-    """What earlier steps gave as text; where a placeholder takes it, as a message of the model's."""
-
-    async def texts(values: Mapping[str, Any]) -> dict[str, Any]:
-        return {n: _messages(value) if n in keep else _text(value) for n, value in values.items()}
-
-    return RunnableLambda(texts)
-
-
-def _messages(value: Any) -> list[BaseMessage]:
-    """Never what an answer says of itself: JSON that looks like messages would choose its own role."""
-    if isinstance(value, list) and all(isinstance(item, BaseMessage) for item in value):
-        return value
-    return [AIMessage(_text(value))]
-
-
-def _text(value: Any) -> str:
-    return value.text if isinstance(value, BaseMessage) else as_text(encode(value))
+    return new

@@ -2,7 +2,9 @@
 
 ChainHubError
 ├── ChainNotFound           no such chain, label or version, or not for this caller
+├── StepsHidden             inner steps, to a caller who may not see them
 ├── InvalidInput            the caller's input does not fit the chain's schema
+├── InvalidConfigHash       a config in a URL that cannot be decoded
 ├── InvalidTemplate         a prompt message that is not a plain ``{name}`` template
 ├── InvalidSpec             a chain configuration that cannot run
 ├── RunCancelled            the caller stopped it
@@ -46,6 +48,14 @@ class ChainNotFound(ChainHubError):
     message = "Not found."
 
 
+class StepsHidden(ChainHubError):
+    code = "steps_hidden"
+    message = (
+        "This chain does not show its inner steps to its callers. "
+        "Its editors can allow it; stream answers without them."
+    )
+
+
 class InvalidInput(ChainHubError):
     """``errors`` name each field; their ``loc`` is relative to the input."""
 
@@ -55,6 +65,22 @@ class InvalidInput(ChainHubError):
     def __init__(self, message: str = "", *, errors: Sequence[FieldError] = ()):
         super().__init__(message)
         self.errors = list(errors)
+
+    @classmethod
+    def at(cls, loc: Sequence[str | int], kind: str, msg: str, *, message: str = "") -> "InvalidInput":
+        """With one fault; ``kind`` and ``msg`` as pydantic has them."""
+        return cls(message, errors=[{"type": kind, "loc": list(loc), "msg": msg}])
+
+    def inside(self, *place: str | int) -> "InvalidInput":
+        """The same, of a value that stands at ``place`` in a larger one."""
+        return InvalidInput(
+            str(self), errors=[{**error, "loc": [*place, *error["loc"]]} for error in self.errors]
+        )
+
+
+class InvalidConfigHash(ChainHubError):
+    code = "invalid_config_hash"
+    message = "Invalid config hash"
 
 
 class InvalidTemplate(ChainHubError):

@@ -1,6 +1,6 @@
 """What a run tells while it goes; every way in only encodes these.
 
-Order: Started, then Step and Chunk in any mix, then exactly one of Finished and Failed.
+Order: Started, then Step, Chunk and Inner in any mix, then exactly one of Finished and Failed.
 """
 
 from collections.abc import Mapping
@@ -27,11 +27,16 @@ class Figures:
 
 @dataclass(frozen=True, kw_only=True)
 class Started:
-    """``prompts`` maps prompt slugs to the version numbers that are used."""
+    """``prompts`` maps prompt slugs to the version numbers that are used.
+
+    ``version`` is the number of a configured chain's version; ``package`` the software and its
+    version that a chain in code comes from.
+    """
 
     run_id: UUID
     chain: str
-    version: int
+    version: int | None
+    package: str
     prompts: Mapping[str, int]
     plan_digest: str
 
@@ -48,9 +53,17 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Chunk:
-    """A piece of the answer, as the parser yields it (str, message chunk, list, JSON value).
+    """A piece of the answer as plain JSON data; the pieces of a text add up to the output."""
 
-    Pieces add up to the output with ``+``.
+    value: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    """What happens inside a run, as plain JSON data, for those who asked to see it.
+
+    An event of LangChain's ``astream_events`` (v2), or ``{"ops": [...]}``, RFC 6902 patches of the
+    run's log.
     """
 
     value: Any
@@ -72,4 +85,4 @@ class Failed:
     figures: Figures = field(default_factory=Figures)
 
 
-Event = Started | Step | Chunk | Finished | Failed
+Event = Started | Step | Chunk | Inner | Finished | Failed

@@ -16,7 +16,7 @@ from langchain_core.output_parsers import (
 )
 from langchain_core.runnables import Runnable, RunnablePassthrough
 
-from chains.runtime.spec import Parser
+from chains.runtime.steps import Parser
 from chains.runtime.strict_json import InvalidJSON, check_depth
 
 FENCE = re.compile(r"```(?:json)?[ \t]*\r?\n", re.IGNORECASE)

@@ -1,17 +1,16 @@
-"""A plan: a spec with every reference resolved, so that nothing is looked up while it runs."""
+"""Plans: all that a run needs, with every reference resolved, so that nothing is looked up while it runs."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import SecretStr
 
-from chains.runtime.errors import InvalidSpec
-from chains.runtime.parsers import output_schema
+from chains.runtime.errors import ChainHubError
 from chains.runtime.pricing import Price
 from chains.runtime.prompts import PromptSpec
-from chains.runtime.spec import Params, Parser, digest
+from chains.runtime.steps import Params, Parser
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +27,8 @@ class ProviderConfig:
     answer_s: float = 120
     run_s: float = 300
     max_concurrency: int = 0
+    # Whether calls may go around the provider's SDK, where its kind knows how.
+    direct: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,73 +54,95 @@ class PlanStep:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Input:
+    """A caller's input, checked: as plain data for the record, and as LangChain takes it."""
+
+    data: Any
+    value: Any
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What really runs. Two plans with the same ``digest`` behave alike."""
+    """What really runs, whichever kind of chain it is. Two plans with the same ``digest`` behave alike.
+
+    ``version`` numbers a chain that is configured; ``package`` names the software, with its version,
+    that a chain in code comes from.
+    """
 
     chain_slug: str
     chain_name: str
     chain_description: str = ""
-    version: int
-    steps: tuple[PlanStep, ...]
+    version: int | None = None
+    package: str = ""
     run_timeout_s: float
+    # Whether a caller's messages may be instructions.
+    system_messages: bool = False
+    # What the caller has chosen, by names that the chain knows.
+    configurable: Mapping[str, Any] = field(default_factory=dict)
 
-    @cached_property
+    @property
+    def version_name(self) -> str:
+        """The version for people: ``3``, or ``jokes 1.2.0``."""
+        return self.package if self.version is None else str(self.version)
+
+    @property
     def prompts(self) -> Mapping[str, int]:
-        return {step.prompt_slug: step.prompt_version for step in self.steps}
+        """Slugs of prompts, and the numbers of their versions."""
+        return {}
 
-    @cached_property
+    @property
+    def step_names(self) -> tuple[str, ...]:
+        """The steps that a run tells of."""
+        return ()
+
+    @property
     def input_schema(self) -> dict[str, Any]:
-        """JSON Schema of the input: what the prompts ask for and no earlier step provides.
+        raise NotImplementedError
 
-        Raises InvalidSpec where two steps want the same name with different types.
-        """
-        properties: dict[str, Any] = {}
-        required: list[str] = []
-        provided: set[str] = set()
-        for step in self.steps:
-            for name, (schema, is_required) in step.prompt.properties().items():
-                if name in provided:
-                    continue
-                known = properties.setdefault(name, schema)
-                if known["type"] != schema["type"]:
-                    raise InvalidSpec(f"Two prompts use {name!r} with different types.")
-                if is_required and name not in required:
-                    required.append(name)
-            provided.add(step.name)
-        schema = {"title": "PromptInput", "type": "object", "properties": properties}
-        return schema | ({"required": required} if required else {})
-
-    @cached_property
+    @property
     def output_schema(self) -> dict[str, Any]:
-        return output_schema(self.steps[-1].parser)
+        raise NotImplementedError
 
-    @cached_property
+    @property
     def config_schema(self) -> dict[str, Any]:
-        return {"title": "ChainConfig", "type": "object", "properties": {}}
+        raise NotImplementedError
 
-    @cached_property
+    @property
     def digest(self) -> str:
-        """Over everything that shapes the answer; credentials and limits do not."""
-        return digest([_behaviour(step) for step in self.steps])
+        raise NotImplementedError
 
-    @cached_property
+    @property
     def build_key(self) -> str:
-        """Equal where a built runnable may serve again: ``digest``, how to reach providers, prices."""
-        providers = [target.provider for step in self.steps for target in step.targets]
-        reach = [
-            [digest(provider.api_key.get_secret_value()), provider.connect_s, provider.first_token_s]
-            for provider in providers
-        ]
-        limits = [[p.chunk_s, p.answer_s, p.max_concurrency] for p in providers]
-        prices = [str(target.price) for step in self.steps for target in step.targets]
-        return digest([self.digest, reach, limits, prices])
+        """Equal where a built runnable may serve again."""
+        raise NotImplementedError
 
+    def check_input(self, value: Any) -> Input:
+        """Raises InvalidInput, its ``loc`` relative to the input."""
+        raise NotImplementedError
 
-def _behaviour(step: PlanStep) -> list[Any]:
-    return [
-        step.name,
-        step.prompt.model_dump(mode="json"),
-        [[t.provider.slug, t.provider.kind, t.provider.base_url, t.model] for t in step.targets],
-        step.params.model_dump(mode="json"),
-        step.parser.model_dump(mode="json"),
-    ]
+    def load(self) -> None:
+        """Import what the run will need, here and now rather than in the event loop."""
+
+    def build(self) -> Runnable[Any, Any]:
+        """The runnable; called inside the loop that its connections will belong to."""
+        raise NotImplementedError
+
+    def build_direct(self) -> Any:
+        """The same as a ``direct.DirectChain``, where that can be; else ``None``."""
+        return None
+
+    def is_piece(self, chunk: Any) -> bool:
+        """Whether a chunk is worth telling."""
+        return True
+
+    def combine(self, chunks: Sequence[Any]) -> Any:
+        """The output that a stream's chunks add up to."""
+        raise NotImplementedError
+
+    def listening(self, config: RunnableConfig, trace: Any) -> RunnableConfig:
+        """``config`` with what it takes for ``trace`` to hear of model calls."""
+        return config
+
+    def known_fault(self, error: Exception) -> ChainHubError | None:
+        """What an exception means that is not ours; ``None`` for one that nobody foresaw."""
+        return None

@@ -2,13 +2,13 @@
 
 import json
 import re
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from chains.runtime.errors import InvalidTemplate
+from chains.runtime.messages import messages_schema
 
 NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
@@ -85,20 +85,6 @@ class Variable(Frozen):
         return schema
 
 
-MESSAGES_SCHEMA: Mapping[str, Any] = {
-    "type": "array",
-    "maxItems": 1000,
-    "items": {
-        "type": "object",
-        "properties": {
-            "type": {"type": "string", "enum": ["human", "ai"]},
-            "content": {"type": "string"},
-        },
-        "required": ["type", "content"],
-    },
-}
-
-
 class PromptSpec(Frozen):
     """One version of a prompt."""
 
@@ -129,14 +115,14 @@ class PromptSpec(Frozen):
     def placeholders(self) -> dict[str, Placeholder]:
         return {m.placeholder: m for m in self.messages if isinstance(m, Placeholder)}
 
-    def properties(self) -> dict[str, tuple[dict[str, Any], bool]]:
+    def properties(self, *, system_messages: bool = False) -> dict[str, tuple[dict[str, Any], bool]]:
         """Each input's JSON Schema and whether it is required, in order of first use."""
         declared = {variable.name: variable for variable in self.variables}
         result: dict[str, tuple[dict[str, Any], bool]] = {}
         for message in self.messages:
             if isinstance(message, Placeholder):
                 title = message.placeholder.replace("_", " ").capitalize()
-                schema = {**MESSAGES_SCHEMA, "title": title}
+                schema = {**messages_schema(system=system_messages), "title": title}
                 result.setdefault(message.placeholder, (schema, not message.optional))
                 continue
             for name in message.variables:

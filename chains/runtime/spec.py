@@ -2,109 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from jsonschema import Draft202012Validator, SchemaError
-from pydantic import (
-    Field,
-    JsonValue,
-    StringConstraints,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from chains.runtime.configurable import DEFAULT, AnyOption
 from chains.runtime.errors import ChainHubError, InvalidSpec
-from chains.runtime.prompts import Frozen, Name
+from chains.runtime.prompts import Frozen
+from chains.runtime.steps import LLMStep, Target
 
-SLUG_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
-Slug = Annotated[str, StringConstraints(pattern=SLUG_PATTERN)]
-Ref = Annotated[str, StringConstraints(pattern=SLUG_PATTERN)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
-
-LATEST = "latest"
-PRODUCTION = "production"
-
-
-class PromptRef(Frozen):
-    slug: Slug
-    ref: Ref = PRODUCTION
-
-
-class Target(Frozen):
-    """A model at a provider."""
-
-    provider: Slug
-    model: Annotated[str, StringConstraints(min_length=1, max_length=200)]
-
-
-class Params(Frozen):
-    """How the model samples; ``extra`` holds what only some kinds of provider know."""
-
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    extra: dict[str, JsonValue] = {}
-
-
-class Parser(Frozen):
-    """What becomes of the model's answer; ``json_schema`` belongs to the kind ``schema``."""
-
-    kind: Literal["text", "message", "json", "list", "schema"] = "text"
-    json_schema: dict[str, JsonValue] | None = None
-
-    @model_validator(mode="after")
-    def _has_its_schema(self) -> "Parser":
-        if (self.kind == "schema") != (self.json_schema is not None):
-            raise ValueError("A JSON Schema belongs to the parser 'schema', and only to it.")
-        if self.json_schema is not None:
-            _check_schema(self.json_schema)
-        return self
-
-
-def _check_schema(schema: Mapping[str, Any]) -> None:
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        raise ValueError(f"Not a JSON Schema: {error.message}") from error
-    if schema.get("type") != "object":
-        raise ValueError("The JSON Schema of an answer describes an object.")
-    for node in _nodes(schema):
-        for key in ("pattern", "patternProperties", "uniqueItems"):
-            if key in node:
-                raise ValueError(f"The JSON Schema uses {key!r}, which may take forever.")
-        if not str(node.get("$ref", "#")).startswith("#"):
-            raise ValueError("The JSON Schema refers to another document.")
-
-
-def _nodes(schema: Any) -> Iterator[Mapping[str, Any]]:
-    """Every sub-schema; not the values in it, nor properties that are merely called like keywords."""
-    if isinstance(schema, list):
-        for inner in schema:
-            yield from _nodes(inner)
-    elif isinstance(schema, dict):
-        yield schema
-        for key, inner in schema.items():
-            if key in ("properties", "$defs", "dependentSchemas"):
-                yield from _nodes(list(inner.values()))
-            elif key not in ("enum", "const", "default", "examples"):
-                yield from _nodes(inner)
-
-
-class LLMStep(Frozen):
-    """One call of a model. It sees the input and the outputs of the steps before it."""
-
-    kind: Literal["llm"] = "llm"
-    name: Name
-    prompt: PromptRef
-    provider: Slug
-    model: Annotated[str, StringConstraints(min_length=1, max_length=200)]
-    params: Params = Params()
-    parser: Parser = Parser()
-
-    @property
-    def target(self) -> Target:
-        return Target(provider=self.provider, model=self.model)
 
 
 class Timeouts(Frozen):
@@ -114,11 +21,15 @@ class Timeouts(Frozen):
 
 
 class Spec(Frozen):
-    """Ordered steps; the last one's output is the answer. ``fallbacks`` serve every step."""
+    """Ordered steps; the last one's output is the answer. ``fallbacks`` serve every step.
+
+    ``configurable`` is what callers may choose.
+    """
 
     steps: tuple[LLMStep, ...] = Field(min_length=1, max_length=20)
     fallbacks: tuple[Target, ...] = Field(default=(), max_length=5)
     timeouts: Timeouts = Timeouts()
+    configurable: tuple[AnyOption, ...] = Field(default=(), max_length=20)
 
     @field_validator("steps")
     @classmethod
@@ -127,6 +38,19 @@ class Spec(Frozen):
         if len(set(names)) != len(names):
             raise ValueError("Two steps have the same name.")
         return steps
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> "Spec":
+        names = [option.name for option in self.configurable]
+        if len(set(names)) != len(names):
+            raise ValueError("Two configurable fields have the same name.")
+        steps = {step.name for step in self.steps}
+        for option in self.configurable:
+            if option.step not in steps:
+                raise ValueError(f"The configurable field {option.name!r}: there is no step {option.step!r}.")
+            if DEFAULT in getattr(option, "choices", ()) and option.field != "model":
+                raise ValueError(f"The configurable field {option.name!r}: {DEFAULT!r} means the step's own.")
+        return self
 
 
 def parse_spec(data: Any) -> Spec:

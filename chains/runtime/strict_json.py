@@ -10,7 +10,6 @@ from typing import Any, NoReturn
 from chains.runtime.values import UNSTORABLE
 
 MAX_DEPTH = 32
-MAX_STRING_CHARS = 256 * 1024
 MAX_LIST_ITEMS = 1000
 MAX_INTEGER = 2**63
 # A string matches even where it is not closed: trying again at each of its quotes would be quadratic.
@@ -20,7 +19,7 @@ NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 class InvalidJSON(Exception):
-    """``status``: 400 where the bytes are no JSON text at all, 422 where ChainHub refuses it."""
+    """``status``: 400 where the bytes are no text at all, else 422, as LangServe has it."""
 
     def __init__(self, message: str, status: int = 422):
         super().__init__(message)
@@ -31,7 +30,7 @@ def strict_json(data: bytes) -> Any:
     """``data`` as JSON whose every value can be stored and echoed; raises InvalidJSON.
 
     Refused beside what is no JSON: nesting over 32, duplicate keys, NaN and numbers that overflow,
-    integers beyond 64 bits, U+0000, lone surrogates, strings over 256 Ki characters and lists over
+    integers beyond 64 bits, U+0000, lone surrogates, and lists over
     1000 items. Depth is counted before parsing, which would recurse.
     """
     try:
@@ -51,7 +50,7 @@ def strict_json(data: bytes) -> Any:
         )
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise InvalidJSON(f"Invalid JSON body: {error.msg} ({place}).", 400) from None
+        raise InvalidJSON(f"Invalid JSON body: {error.msg} ({place}).") from None
     _check_values(value)
     return value
 
@@ -112,7 +111,5 @@ def _check_values(value: Any) -> None:
 
 
 def _check_string(value: str) -> None:
-    if len(value) > MAX_STRING_CHARS:
-        raise InvalidJSON(f"A string is longer than {MAX_STRING_CHARS} characters.")
     if UNSTORABLE.search(value):
         raise InvalidJSON("A string contains U+0000 or a lone surrogate.")

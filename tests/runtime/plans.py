@@ -1,26 +1,36 @@
 """Plans made by hand, and what a run of one gave: the runtime needs no database."""
 
 import time
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import SecretStr
 
 from chains.runtime.calls import ModelCall, Trace
-from chains.runtime.engine import check_input, execute
+from chains.runtime.codeplan import CodePlan, checked_configurable
+from chains.runtime.engine import Execution, Mode
 from chains.runtime.events import Chunk, Event, Step
 from chains.runtime.plan import Plan, PlanStep, PlanTarget, ProviderConfig
 from chains.runtime.pricing import Price
 from chains.runtime.prompts import PromptSpec
-from chains.runtime.spec import Params, Parser
+from chains.runtime.registry import all_registered, register, registered
+from chains.runtime.specplan import SpecPlan
+from chains.runtime.steps import Params, Parser
 from tests.upstream import Upstream
 
 KEY = "sk-test-CANARY-0123456789"
 
 
+# Whether calls go around the provider's SDK, as they do unless a test says otherwise.
+DIRECT: ContextVar[bool] = ContextVar("direct", default=True)
+
+
 def provider(upstream: Upstream | None = None, **data: Any) -> ProviderConfig:
     """The demo, or whatever listens at ``upstream``."""
-    reach = {"kind": "openai", "base_url": upstream.base_url} if upstream else {"kind": "demo"}
+    reach: dict[str, Any] = {"kind": "demo"}
+    if upstream:
+        reach = {"kind": "openai", "base_url": upstream.base_url, "direct": DIRECT.get()}
     return ProviderConfig(**{"slug": "main", "api_key": SecretStr(KEY), **reach, **data})
 
 
@@ -53,13 +63,32 @@ def step(
     )
 
 
-def plan(*steps: PlanStep, run_timeout_s: float = 10) -> Plan:
-    return Plan(
+def plan(*steps: PlanStep, run_timeout_s: float = 10) -> SpecPlan:
+    return SpecPlan(
         chain_slug="chain",
         chain_name="Chain",
         version=1,
         steps=steps or (step(),),
         run_timeout_s=run_timeout_s,
+    )
+
+
+def code(
+    runnable: Any, *, chosen: Any = None, system_messages: bool = False, timeout_s: float = 10, **options: Any
+) -> CodePlan:
+    """A chain in code, under a name of its own; the fixture ``registry`` forgets it."""
+    slug = f"code-{len(all_registered())}"
+    register(slug, runnable, timeout_s=timeout_s, **options)
+    entry = registered(slug)
+    assert entry is not None
+    return CodePlan(
+        chain_slug=slug,
+        chain_name="Code",
+        package=entry.package,
+        run_timeout_s=entry.timeout_s,
+        system_messages=system_messages,
+        configurable=checked_configurable(entry, chosen),
+        entry=entry,
     )
 
 
@@ -81,7 +110,15 @@ class Ran:
         return [(e.name, e.status, e.provider) for e in self.events if isinstance(e, Step)]
 
 
-async def run(plan: Plan, value: Any = None, *, streaming: bool = True, into: Ran | None = None) -> Ran:
+async def run(
+    plan: Plan,
+    value: Any = None,
+    *,
+    streaming: bool = True,
+    mode: Mode | None = None,
+    into: Ran | None = None,
+    **how: Any,
+) -> Ran:
     """Run to the end; what was heard before a failure is found in ``into``."""
     ran = into or Ran()
 
@@ -89,7 +126,8 @@ async def run(plan: Plan, value: Any = None, *, streaming: bool = True, into: Ra
         ran.events.append(event)
 
     trace = Trace(emit=emit, deadline=time.monotonic() + plan.run_timeout_s, calls=ran.calls)
-    checked = check_input(plan, {"topic": "cats"} if value is None else value)
-    result = await execute(plan, checked, streaming=streaming, trace=trace)
+    checked = plan.check_input({"topic": "cats"} if value is None else value)
+    mode = mode or ("stream" if streaming else "whole")
+    result = await Execution(plan=plan, value=checked.value, mode=mode, trace=trace, **how).result()
     ran.output, ran.finish_reason = result.output, result.finish_reason
     return ran

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chains.runtime import errors
-from chains.runtime.engine import MAX_BUILT_PLANS, runnable_for
+from chains.runtime.engine import MAX_BUILT_PLANS, built_for
 from tests.runtime.plans import Ran, plan, prompt, run, step, target
 from tests.upstream import HELLO, Upstream, answers, cut, fails, silent, slow
 
@@ -267,8 +267,8 @@ async def test_a_cancelled_run_never_leaves_its_answer_to_another(upstream):
 
 
 async def test_a_plan_is_built_once():
-    assert runnable_for(plan(step())) is runnable_for(plan(step()))
-    assert runnable_for(plan(step())) is not runnable_for(plan(step(asks="About {topic}")))
+    assert built_for(plan(step())) is built_for(plan(step()))
+    assert built_for(plan(step())) is not built_for(plan(step(asks="About {topic}")))
 
 
 async def test_a_new_key_or_limit_is_used_at_once(upstream):
@@ -281,11 +281,11 @@ async def test_a_new_key_or_limit_is_used_at_once(upstream):
 
 
 async def test_built_plans_do_not_pile_up():
-    first = runnable_for(plan(step(asks="first")))
+    first = built_for(plan(step(asks="first")))
     for index in range(MAX_BUILT_PLANS):
-        runnable_for(plan(step(asks=f"Number {index}")))
+        built_for(plan(step(asks=f"Number {index}")))
 
-    assert runnable_for(plan(step(asks="first"))) is not first
+    assert built_for(plan(step(asks="first"))) is not first
     gc.collect()
 
 

@@ -7,7 +7,7 @@ from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage, AIMessageChunk
 
 from chains.runtime.parsers import MAX_DEPTH, JSONParser, SchemaParser, build_parser, combine, output_schema
-from chains.runtime.spec import Parser
+from chains.runtime.steps import Parser
 from chains.runtime.values import encode
 
 SCHEMA = {

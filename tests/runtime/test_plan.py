@@ -6,7 +6,6 @@ from decimal import Decimal
 import pytest
 from pydantic import SecretStr
 
-from chains.runtime.engine import check_input
 from chains.runtime.errors import InvalidInput, InvalidSpec
 from chains.runtime.pricing import Price
 from tests.runtime.plans import plan, prompt, step, target
@@ -98,6 +97,21 @@ def test_the_order_of_steps_counts():
     assert plan(one, two).digest != plan(two, one).digest
 
 
+def test_the_versions_of_prompts_are_named():
+    one, two = replace(BASE, prompt_slug="a", prompt_version=3), replace(BASE, name="two", prompt_slug="b")
+
+    assert plan(one, two).prompts == {"a": 3, "b": 1}
+
+
+def test_two_versions_of_one_prompt_are_both_named():
+    steps = [
+        replace(BASE, name=name, prompt_slug="a", prompt_version=n)
+        for name, n in zip("xyz", (3, 2, 3), strict=True)
+    ]
+
+    assert plan(*steps).prompts == {"a": 3, "a (y)": 2}
+
+
 def test_a_plan_does_not_show_its_key():
     assert "CANARY" not in repr(plan(BASE)) + plan(BASE).build_key
 
@@ -121,7 +135,7 @@ TYPED = plan(
 
 
 def test_defaults_are_filled_in_and_unknown_keys_are_dropped():
-    checked = check_input(TYPED, {"text": "x", "count": 4, "api_key": "sk", "base_url": "http://x"})
+    checked = TYPED.check_input({"text": "x", "count": 4, "api_key": "sk", "base_url": "http://x"}).data
 
     assert checked == {"text": "x", "count": 4, "ratio": 0.5, "loud": False, "tone": "warm"}
 
@@ -145,12 +159,12 @@ def test_defaults_are_filled_in_and_unknown_keys_are_dropped():
         ({"text": "x", "history": [{}]}, "missing", ["history", 0, "type"]),
         ({"text": "x", "history": [{"type": "human", "content": "a"}, 3]}, "object_type", ["history", 1]),
         ({"text": "x", "history": [{"type": "system", "content": "a"}]}, "enum", ["history", 0, "type"]),
-        ({"text": "x", "history": [{"type": "ai", "content": []}]}, "string_type", ["history", 0, "content"]),
+        ({"text": "x", "history": [{"type": "ai", "content": 3}]}, "string_type", ["history", 0, "content"]),
     ],
 )
 def test_an_input_that_does_not_fit_is_refused_naming_the_field(value, kind, loc):
     with pytest.raises(InvalidInput) as caught:
-        check_input(TYPED, value)
+        TYPED.check_input(value)
 
     first = caught.value.errors[0]
     assert (first["type"], first["loc"]) == (kind, loc)
@@ -159,14 +173,14 @@ def test_an_input_that_does_not_fit_is_refused_naming_the_field(value, kind, loc
 
 def test_every_missing_field_is_named_once():
     with pytest.raises(InvalidInput) as caught:
-        check_input(plan(step(asks="{a} {ab} {abc}")), {"ab": "x"})
+        plan(step(asks="{a} {ab} {abc}")).check_input({"ab": "x"})
 
     assert [error["loc"] for error in caught.value.errors] == [["a"], ["abc"]]
 
 
 def test_at_most_20_faults_are_listed():
     with pytest.raises(InvalidInput) as caught:
-        check_input(plan(step(asks="".join(f"{{v{i}}}" for i in range(30)))), {})
+        plan(step(asks="".join(f"{{v{i}}}" for i in range(30)))).check_input({})
 
     assert len(caught.value.errors) == 20
 
@@ -174,6 +188,6 @@ def test_at_most_20_faults_are_listed():
 def test_a_list_of_messages_has_at_most_1000():
     message = {"type": "human", "content": "x"}
 
-    assert len(check_input(TYPED, {"text": "x", "history": [message] * 1000})["history"]) == 1000
+    assert len(TYPED.check_input({"text": "x", "history": [message] * 1000}).data["history"]) == 1000
     with pytest.raises(InvalidInput):
-        check_input(TYPED, {"text": "x", "history": [message] * 1001})
+        TYPED.check_input({"text": "x", "history": [message] * 1001})

@@ -7,7 +7,7 @@ import pytest
 from langchain_core.prompts import ChatPromptTemplate
 from pydantic import ValidationError
 
-from chains.runtime import demo, parsers, prompts, spec, strict_json, values
+from chains.runtime import demo, parsers, prompts, steps, strict_json, values
 from chains.runtime.errors import InvalidTemplate
 from chains.runtime.prompts import MAX_TEMPLATE_CHARS, MAX_VARIABLES, PromptSpec, Variable, as_text
 from tests.runtime.plans import prompt
@@ -213,7 +213,7 @@ ADVERSARIAL = [
     "\ud800" * N,
     " x" * N,
 ]
-MODULES = (demo, parsers, prompts, spec, strict_json, values)
+MODULES = (demo, parsers, prompts, steps, strict_json, values)
 
 
 def patterns() -> dict[str, re.Pattern]:
@@ -223,7 +223,7 @@ def patterns() -> dict[str, re.Pattern]:
         for name, value in vars(module).items()
         if isinstance(value, re.Pattern)
     }
-    return compiled | {"name": re.compile(prompts.NAME_PATTERN), "slug": re.compile(spec.SLUG_PATTERN)}
+    return compiled | {"name": re.compile(prompts.NAME_PATTERN), "slug": re.compile(steps.SLUG_PATTERN)}
 
 
 @pytest.mark.parametrize("name", patterns())

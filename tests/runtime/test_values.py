@@ -12,7 +12,7 @@ from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.prompt_values import StringPromptValue
 
-from chains.runtime.values import decode_messages, encode
+from chains.runtime.values import encode
 
 PLAIN = {"additional_kwargs": {}, "response_metadata": {}, "name": None, "id": None}
 AI = PLAIN | {"tool_calls": [], "invalid_tool_calls": [], "usage_metadata": None}
@@ -91,20 +91,18 @@ def test_what_is_encoded_is_encoded_already():
     assert encode(once) == once
 
 
-def test_messages_of_a_caller_become_messages_and_nothing_else_of_them_is_kept():
-    items = [
-        {"type": "human", "content": "{x}", "additional_kwargs": {"tool_calls": [1]}, "id": "1"},
-        {"type": "ai", "content": "", "tool_calls": [{"name": "rm"}], "lc": 1},
-    ]
-
-    assert decode_messages(items) == [HumanMessage("{x}"), AIMessage("")]
+def named(value: object) -> str:
+    return f"<{type(value).__name__}>"
 
 
-def test_no_messages_are_no_messages():
-    assert decode_messages([]) == []
-
-
-@pytest.mark.parametrize("kind", ["system", "tool", "function", "AIMessageChunk"])
-def test_a_caller_sends_no_other_kind_of_message(kind):
-    with pytest.raises(KeyError):
-        decode_messages([{"type": kind, "content": "x"}])
+@pytest.mark.parametrize(
+    ("value", "encoded"),
+    [
+        ({1: "a"}, {"1": "a"}),
+        ({("a", 1): {2}}, {"('a', 1)": "<set>"}),
+        ([b"x", object], ["<bytes>", "<type>"]),
+        ({"a": Decimal("1.5"), "b": [object()]}, {"a": "1.5", "b": ["<object>"]}),
+    ],
+)
+def test_what_has_no_json_form_may_be_told_by_its_type(value, encoded):
+    assert encode(value, unknown=named) == encoded

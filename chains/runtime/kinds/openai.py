@@ -1,19 +1,19 @@
 """Providers of the kind ``openai``: langchain-openai against any OpenAI-compatible endpoint."""
 
 import json
-import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
+import aiohttp
 import openai
 from langchain_core.language_models import BaseChatModel
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr, ValidationError
 
 from chains.runtime import errors
-from chains.runtime.kinds import check_params
+from chains.runtime.kinds import check_params, openai_direct
 from chains.runtime.loops import per_loop
 from chains.runtime.plan import PlanStep, PlanTarget
 from chains.runtime.spec import describe
@@ -21,9 +21,6 @@ from chains.runtime.spec import describe
 OPENAI_BASE_URL = "https://api.openai.com/v1"
 # What httpx calls a connection that ended in the middle of an answer.
 CUT_SHORT = frozenset({"ReadError", "RemoteProtocolError"})
-
-# Reading the system's certificates takes a twentieth of a second, so every client shares one context.
-_tls = cache(ssl.create_default_context)
 
 
 class _HTTPClients(dict[str, Any]):
@@ -35,7 +32,7 @@ class _HTTPClients(dict[str, Any]):
         self[key] = client = openai.DefaultAsyncHttpxClient(
             follow_redirects=False,
             trust_env=False,
-            verify=_tls(),
+            verify=openai_direct.tls(),
         )
         return client
 
@@ -46,7 +43,7 @@ _http_clients = per_loop(_HTTPClients)
 @cache
 def _sync_client() -> Any:
     """Never used: given so that ChatOpenAI does not build one of its own for each model."""
-    return openai.DefaultHttpxClient(trust_env=False, verify=_tls())
+    return openai.DefaultHttpxClient(trust_env=False, verify=openai_direct.tls())
 
 
 def build(target: PlanTarget, step: PlanStep) -> BaseChatModel:
@@ -55,19 +52,9 @@ def build(target: PlanTarget, step: PlanStep) -> BaseChatModel:
     base_url = provider.base_url or OPENAI_BASE_URL
     # Above our own limits, which say what was too slow; this one only frees the socket.
     read_s = max(provider.first_token_s, provider.chunk_s, provider.answer_s) + 5
-    extra_body: dict[str, Any] = {}
-    if params.max_tokens:
-        # Through extra_body, because ChatOpenAI knows the newer name only, which not every server does.
-        extra_body[_max_tokens_name(base_url)] = params.max_tokens
-    if step.parser.json_schema is not None:
-        # Likewise, because the SDK's own parsing of a response_format gives up on answers that we
-        # would rather judge ourselves.
-        extra_body["response_format"] = {
-            "type": "json_schema",
-            "json_schema": {"name": step.name, "schema": step.parser.json_schema},
-        }
+    is_direct = provider.direct and openai_direct.is_possible()
     try:
-        return ChatOpenAI(
+        model = (openai_direct.DirectChatOpenAI if is_direct else ChatOpenAI)(
             model=target.model,
             base_url=base_url,
             # Servers without keys ignore it; the SDK insists on one.
@@ -84,11 +71,30 @@ def build(target: PlanTarget, step: PlanStep) -> BaseChatModel:
             stream_usage=True,
             stream_chunk_timeout=None,
             use_responses_api=False,
-            extra_body=extra_body or None,
+            extra_body=_extra_body(step, base_url) or None,
             **params.extra,
         )
     except ValidationError as error:
         raise errors.InvalidSpec(describe(error)) from error
+    if isinstance(model, openai_direct.DirectChatOpenAI):
+        model.reach(provider, base_url, read_s)
+    return model
+
+
+def _extra_body(step: PlanStep, base_url: str) -> dict[str, Any]:
+    """What ChatOpenAI would word otherwise than we want it."""
+    extra_body: dict[str, Any] = {}
+    if step.params.max_tokens:
+        # It knows the newer name only, which not every server does.
+        extra_body[_max_tokens_name(base_url)] = step.params.max_tokens
+    if step.parser.json_schema is not None:
+        # The SDK's own parsing of a response_format gives up on answers that we would rather judge
+        # ourselves.
+        extra_body["response_format"] = {
+            "type": "json_schema",
+            "json_schema": {"name": step.name, "schema": step.parser.json_schema},
+        }
+    return extra_body
 
 
 def _max_tokens_name(base_url: str) -> str:
@@ -105,10 +111,18 @@ def translate(error: Exception) -> errors.ProviderError:
     the provider's fault too: json.JSONDecodeError for garbage in a stream, a plain ValueError for
     an HTML page.
     """
-    if isinstance(error, openai.APITimeoutError):
+    if isinstance(error, openai.APITimeoutError | TimeoutError):
         return errors.ProviderTimeout()
     if isinstance(error, openai.APIStatusError):
-        return _translate_status(error)
+        return _translate_status(error.status_code, error.code, error.response.headers)
+    if isinstance(error, openai_direct.Refused):
+        return _translate_status(error.status, error.code, error.headers)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return errors.ProviderUnreachable()
+    if isinstance(
+        error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError | aiohttp.ClientOSError
+    ):
+        return errors.ProviderCut()
     if isinstance(error, openai.APIResponseValidationError | json.JSONDecodeError):
         return errors.ProviderGarbage()
     if isinstance(error, openai.APIConnectionError):
@@ -130,28 +144,26 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _translate_status(error: openai.APIStatusError) -> errors.ProviderError:
-    status, code = error.status_code, error.code
+def _translate_status(status: int, code: Any, headers: Mapping[str, str]) -> errors.ProviderError:
     if status in (401, 403):
         return errors.ProviderAuthFailed()
     if status == 429:
         return errors.ProviderRateLimited(
-            retry_after_s=_retry_after_s(error), quota=code == "insufficient_quota"
+            retry_after_s=_retry_after_s(headers), quota=code == "insufficient_quota"
         )
     if status in (408, 409):
-        return errors.RetryableRefusal(retry_after_s=_retry_after_s(error))
+        return errors.RetryableRefusal(retry_after_s=_retry_after_s(headers))
     if code == "context_length_exceeded":
         return errors.ContextTooLong()
     if status >= 500:
-        return errors.ProviderFailed(retry_after_s=_retry_after_s(error))
+        return errors.ProviderFailed(retry_after_s=_retry_after_s(headers))
     if 300 <= status < 400:
         return errors.ProviderGarbage("The model provider sent a redirect, which is not followed.")
     return errors.ProviderRefused()
 
 
-def _retry_after_s(error: openai.APIStatusError) -> float | None:
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
     """``retry-after-ms`` or ``Retry-After`` in seconds; a date or nonsense counts as absent."""
-    headers = error.response.headers
     for name, scale in (("retry-after-ms", 1000), ("retry-after", 1)):
         try:
             seconds = float(headers.get(name, "")) / scale
