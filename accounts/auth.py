@@ -20,7 +20,7 @@ from rest_framework.request import Request
 
 from accounts.database import borrowed_connection, in_database_thread
 from accounts.keys import digest_of, looks_like_key
-from accounts.models import ApiKey, User
+from accounts.models import ApiKey, User, known_keys, known_sessions
 
 logger = logging.getLogger(__name__)
 
@@ -63,8 +63,13 @@ async def aauthenticate_key(raw: str) -> Caller:
     """``authenticate_key`` for async requests; garbage is refused without a trip to a thread."""
     if not looks_like_key(raw):
         raise CredentialsRefused
-    caller = await _authenticate_key(raw)
-    assert caller.key is not None
+    try:
+        caller: Caller = await known_keys.get(digest_of(raw), lambda: _authenticate_key(raw))
+    except RuntimeError:
+        # The request that looked for the same key has left, and has taken its database thread along.
+        caller = await _authenticate_key(raw)
+    if caller.key is None or not caller.key.is_live(timezone.now()):
+        raise CredentialsRefused
     _note_use_later(caller.key)
     return caller
 
@@ -97,6 +102,7 @@ def note_use(key: ApiKey) -> None:
         return
     try:
         ApiKey.objects.filter(pk=key.pk).note_use(now)
+        key.last_used_at = now
     except DatabaseFailure:
         logger.warning("The last use of %s was not noted", key.pk, exc_info=True)
 
@@ -164,7 +170,12 @@ def caller_of_session(session_key: str) -> Caller | None:
     return Caller(user=user, key=None) if isinstance(user, User) else None
 
 
-authenticate_session = in_database_thread(caller_of_session)
+_authenticate_session = in_database_thread(caller_of_session)
+
+
+async def authenticate_session(session_key: str) -> Caller | None:
+    """``caller_of_session``, as it was within the last second."""
+    return await known_sessions.get(session_key, lambda: _authenticate_session(session_key))
 
 
 # --- rest_framework's synchronous views --------------------------------------------------------

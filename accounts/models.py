@@ -3,13 +3,21 @@
 import secrets
 import string
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.utils import timezone
 
+from accounts.kept import Kept
+
 BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 LAST_USED_EVERY = timedelta(minutes=1)
+
+known_keys: Kept[Any] = Kept(keep_s=1.0, most=10_000)
+"""Callers by the digest of their key."""
+known_sessions: Kept[Any] = Kept(keep_s=1.0, most=10_000)
+"""Callers by their session."""
 
 
 def new_key_id() -> str:
