@@ -5,3 +5,8 @@ from django.apps import AppConfig
 
 class ChainsConfig(AppConfig):
     name = "chains"
+
+    def ready(self) -> None:
+        from chains.actions.registered import discover
+
+        discover()

@@ -5,9 +5,12 @@ from typing import Any
 
 from chains.actions.resolve import plan_for
 from chains.models import ChainLabel, ChainVersion
-from chains.runtime.plan import Plan
+from chains.runtime.config import CONFIGURABLE
+from chains.runtime.configurable import every_choice
+from chains.runtime.errors import InvalidSpec
 from chains.runtime.providers import build_model
-from chains.runtime.spec import PRODUCTION
+from chains.runtime.specplan import SpecPlan
+from chains.runtime.steps import PRODUCTION
 
 
 def publish_chain_version(*, version: ChainVersion, by: Any, label: str = PRODUCTION) -> bool:
@@ -28,9 +31,17 @@ def publish_chain_version(*, version: ChainVersion, by: Any, label: str = PRODUC
 def check_chain_version(version: ChainVersion) -> None:
     """Raises InvalidSpec where the version could not run as things stand; calls no model."""
     asyncio.run(_build_models(plan_for(version)))
+    if CONFIGURABLE not in version.parent.config_keys:
+        return
+    for configurable in every_choice(version.parsed.configurable):
+        ((name, choice),) = configurable.items()
+        try:
+            asyncio.run(_build_models(plan_for(version, configurable)))
+        except InvalidSpec as error:
+            raise InvalidSpec(f"With {name!r} set to {choice!r}: {error}") from error
 
 
-async def _build_models(plan: Plan) -> None:
+async def _build_models(plan: SpecPlan) -> None:
     # Models are built inside a loop, which their connections belong to.
     for step in plan.steps:
         for target in step.targets:

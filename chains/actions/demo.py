@@ -9,7 +9,8 @@ from django.db import transaction
 from accounts.models import User
 from chains.models import Chain, Price, Prompt, Provider
 from chains.runtime.prompts import PromptSpec
-from chains.runtime.spec import PRODUCTION, Spec, parse_spec
+from chains.runtime.spec import Spec, parse_spec
+from chains.runtime.steps import PRODUCTION
 
 DEMO_MODEL = "demo-coach"
 EDITOR_MODELS = ("prompt", "promptversion", "promptlabel", "chain", "chainversion", "chainlabel")

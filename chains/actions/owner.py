@@ -3,18 +3,22 @@
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, Literal
 
+from asgiref.sync import sync_to_async
+from django.db import close_old_connections
 from django.utils import timezone
 
-from accounts.database import in_database_thread
+from chains.actions.metrics import count_end
+from chains.actions.prepare import Prepared
+from chains.actions.recorder import recorder
 from chains.models import Run
 from chains.runtime import errors
 from chains.runtime.calls import ModelCall, Trace
-from chains.runtime.engine import Result, execute
+from chains.runtime.engine import Execution, Result
 from chains.runtime.events import Chunk, Event, Failed, Figures, Finished, Status
-from chains.runtime.plan import Plan
 from chains.runtime.values import encode
 
 logger = logging.getLogger(__name__)
@@ -44,17 +48,39 @@ class Events:
         self._room.release()
         return event
 
+    @property
+    def any_waiting(self) -> bool:
+        return not self._queue.empty()
+
+    def get_nowait(self) -> Event:
+        event = self._queue.get_nowait()
+        self._room.release()
+        return event
+
 
 class RunOwner:
     """Drives one run to its recorded end."""
 
-    def __init__(self, *, plan: Plan, value: dict[str, Any], run: Run, streaming: bool):
-        self.plan, self.value, self.run, self.streaming = plan, value, run, streaming
+    def __init__(self, prepared: Prepared, run: Run):
+        self.run = run
         self.events = Events()
         self.began = time.monotonic()
         self.first_token_ms: int | None = None
         self.text: list[str] = []
-        self.trace = Trace(emit=self._emit, deadline=self.began + plan.run_timeout_s)
+        self.trace = Trace(emit=self._emit, deadline=self.began + prepared.plan.run_timeout_s)
+        self.execution = Execution(
+            plan=prepared.plan,
+            value=prepared.input.value,
+            mode=prepared.call.mode,
+            trace=self.trace,
+            # The names that LangServe's clients know a run by; whatever else asks for others.
+            config={
+                **prepared.config,
+                "run_id": self.run.id,
+                "run_name": f"/{prepared.plan.chain_slug}",
+            },
+            inner=prepared.call.inner,
+        )
         self.state: Literal["new", "running", "closing"] = "new"
         self.stopped_as: Status | None = None
 
@@ -72,9 +98,7 @@ class RunOwner:
         try:
             if self.stopped_as:
                 raise asyncio.CancelledError
-            end: Finished | Failed = self._finished(
-                await execute(self.plan, self.value, streaming=self.streaming, trace=self.trace)
-            )
+            end: Finished | Failed = self._finished(await self.execution.result())
         except asyncio.CancelledError:
             end = self._stopped()
         except errors.ChainHubError as error:
@@ -88,6 +112,8 @@ class RunOwner:
         # Record first, tell then: who has seen the end finds it in the record.
         await self._close(end)
         self.events.put_last(end)
+        if self.run.package:
+            await _give_connections_back()
 
     async def _emit(self, event: Event) -> None:
         if isinstance(event, Chunk):
@@ -98,31 +124,28 @@ class RunOwner:
         await self.events.put(event)
 
     async def _close(self, end: Finished | Failed) -> None:
+        self._note_end(end)
+        count_end(self.run)
         for pause_s in RECORD_PAUSES_S:
             try:
-                await in_database_thread(self._record_end)(end)
+                await recorder().end(self.run)
                 return
             except Exception:
                 logger.exception("the end of run %s could not be recorded yet", self.run.id)
                 await asyncio.sleep(pause_s)
         # The row is found by the sweep for lost runs, as the heartbeat no longer names it.
 
-    def _record_end(self, end: Finished | Failed) -> None:
-        figures = end.figures
-        Run.objects.filter(pk=self.run.pk, status=Run.Status.RUNNING).update(
-            status=Run.Status.SUCCEEDED if isinstance(end, Finished) else end.status,
-            output=end.output if isinstance(end, Finished) else self._partial_output(),
-            error_code=end.error.code if isinstance(end, Failed) else "",
-            error_message=str(end.error)[:500] if isinstance(end, Failed) else "",
-            finish_reason=end.finish_reason if isinstance(end, Finished) else "",
-            calls=[_call_row(call) for call in self.trace.calls],
-            input_tokens=figures.input_tokens,
-            output_tokens=figures.output_tokens,
-            cost_usd=figures.cost_usd,
-            first_token_ms=figures.first_token_ms,
-            latency_ms=figures.latency_ms,
-            ended_at=timezone.now(),
-        )
+    def _note_end(self, end: Finished | Failed) -> None:
+        run, figures = self.run, end.figures
+        if isinstance(end, Finished):
+            run.status, run.output, run.finish_reason = Run.Status.SUCCEEDED, end.output, end.finish_reason
+        else:
+            run.status, run.output = end.status, self._partial_output()
+            run.error_code, run.error_message = end.error.code, str(end.error)[:500]
+        run.calls = [_call_row(call) for call in self.trace.calls]
+        run.input_tokens, run.output_tokens = figures.input_tokens, figures.output_tokens
+        run.cost_usd, run.first_token_ms = figures.cost_usd, figures.first_token_ms
+        run.latency_ms, run.ended_at = figures.latency_ms, timezone.now()
 
     def _finished(self, result: Result) -> Finished:
         return Finished(
@@ -158,6 +181,13 @@ class RunOwner:
 
     def _elapsed_ms(self) -> int:
         return round((time.monotonic() - self.began) * 1000)
+
+
+async def _give_connections_back() -> None:
+    """Code may have used the database, in a thread that no request of Django's ends for."""
+    # The thread of a request is gone once that has been answered, along with its connections.
+    with suppress(RuntimeError):
+        await sync_to_async(close_old_connections)()
 
 
 def _causes(error: BaseException) -> str:

@@ -1,9 +1,11 @@
 """What is done with prompts beyond writing them: publishing a version."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from chains.models import Chain, ChainLabel, Prompt, PromptLabel, PromptVersion
-from chains.runtime.spec import PRODUCTION
+from chains.runtime.spec import Spec
+from chains.runtime.steps import PRODUCTION, PromptRef
 
 
 def publish_prompt_version(*, version: PromptVersion, by: Any, label: str = PRODUCTION) -> bool:
@@ -20,12 +22,18 @@ def publish_prompt_version(*, version: PromptVersion, by: Any, label: str = PROD
 
 
 def chains_served_by(*, prompt: Prompt, label: str) -> list[Chain]:
-    """The chains whose published version asks for this prompt by this label."""
+    """The chains whose published version asks for this prompt by this label, or lets callers ask for it."""
     published = ChainLabel.objects.filter(name=PRODUCTION).select_related("parent", "version")
+    wanted = PromptRef(slug=prompt.slug, ref=label)
     return [
-        row.parent
-        for row in published.order_by("parent__slug")
-        if any(
-            (step.prompt.slug, step.prompt.ref) == (prompt.slug, label) for step in row.version.parsed.steps
-        )
+        row.parent for row in published.order_by("parent__slug") if wanted in _prompts_of(row.version.parsed)
     ]
+
+
+def _prompts_of(spec: Spec) -> Iterator[PromptRef]:
+    steps = {step.name: step for step in spec.steps}
+    for step in spec.steps:
+        yield step.prompt
+    for option in spec.configurable:
+        for choice in getattr(option, "choices", ()):
+            yield option.applied(steps[option.step], choice).prompt

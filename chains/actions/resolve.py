@@ -1,14 +1,23 @@
 """From a chain's slug and ref to the plan that runs."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from chains.actions.registered import record
 from chains.models import Chain, ChainVersion, Price, Prompt, Provider
 from chains.runtime import pricing
-from chains.runtime.errors import ChainNotFound, InvalidSpec
+from chains.runtime.codeplan import CodePlan, checked_configurable
+from chains.runtime.config import CONFIGURABLE
+from chains.runtime.configurable import configured, options_schema
+from chains.runtime.errors import ChainNotFound, InvalidInput, InvalidSpec
+from chains.runtime.faults import schema_faults
 from chains.runtime.plan import Plan, PlanStep, PlanTarget
-from chains.runtime.spec import PRODUCTION, SLUG_PATTERN, LLMStep, Spec, Target
+from chains.runtime.registry import Registered, registered
+from chains.runtime.spec import Spec
+from chains.runtime.specplan import SpecPlan
+from chains.runtime.steps import LATEST, PRODUCTION, SLUG_PATTERN, LLMStep, Target
 
 
 def split_ref(text: str) -> tuple[str, str]:
@@ -17,42 +26,107 @@ def split_ref(text: str) -> tuple[str, str]:
     return slug, ref if at else PRODUCTION
 
 
-def find_version(*, slug: str, ref: str, user: Any) -> ChainVersion:
-    """The version this user may run; ChainNotFound whatever the reason is that there is none."""
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A chain that a caller may run: a version of a configured one, or an entry of the registry."""
+
+    chain: Chain
+    version: ChainVersion | None = None
+    entry: Registered | None = None
+
+    @property
+    def config_keys(self) -> Collection[str]:
+        return self.entry.config_keys if self.entry else self.chain.config_keys
+
+    def shows_steps_to(self, user: Any) -> bool:
+        """Inner steps show prompts: to editors always, to others where the chain says so."""
+        return self.chain.expose_steps or user.has_perm("chains.change_chain")
+
+    def plan(self, configurable: Any = None) -> Plan:
+        """Raises InvalidSpec where it cannot run, InvalidInput for a choice that the chain does not offer."""
+        if self.version is not None:
+            return plan_for(self.version, configurable)
+        if self.entry is None:
+            raise InvalidSpec(f"No code registers the chain {self.chain.slug!r} any more.")
+        return CodePlan(
+            chain_slug=self.chain.slug,
+            chain_name=self.chain.name or self.chain.slug,
+            chain_description=self.chain.description or self.entry.description,
+            package=self.entry.package,
+            run_timeout_s=self.entry.timeout_s,
+            system_messages=self.chain.system_messages,
+            configurable=checked_configurable(self.entry, configurable),
+            entry=self.entry,
+        )
+
+
+def find(*, slug: str, ref: str = PRODUCTION, user: Any, endpoint: str = "") -> Found:
+    """What this user may run there; ChainNotFound whatever the reason is that there is nothing."""
     # What can be no name is not looked for: U+0000 is an error to some databases.
     if not all(re.fullmatch(SLUG_PATTERN, name) for name in (slug, ref)):
         raise ChainNotFound()
-    chain = Chain.objects.visible_to(user).enabled().filter(slug=slug).first()
-    if chain is None:
+    chain = _chain(slug, user)
+    if chain is None and (entry := registered(slug)) is not None:
+        # Registered since the server started, or served by a server that does not record at its start.
+        record(entry)
+        chain = _chain(slug, user)
+    if chain is None or endpoint in chain.disabled_endpoints:
         raise ChainNotFound()
+    if chain.kind == Chain.Kind.CODE:
+        # The code that runs is its only version.
+        if ref not in (PRODUCTION, LATEST):
+            raise ChainNotFound()
+        return Found(chain=chain, entry=registered(slug))
     try:
         version = chain.at(ref)
     except ChainNotFound:
         raise ChainNotFound() from None
     version.parent = chain
-    return version
+    return Found(chain=chain, version=version)
 
 
-def resolve_plan(*, slug: str, ref: str = PRODUCTION, user: Any) -> Plan:
-    """The plan for a caller; raises ChainNotFound, or InvalidSpec where it cannot run."""
-    return plan_for(find_version(slug=slug, ref=ref, user=user))
+def _chain(slug: str, user: Any) -> Chain | None:
+    return Chain.objects.visible_to(user).enabled().filter(slug=slug).first()
 
 
-def plan_for(version: ChainVersion) -> Plan:
-    """Every reference of a version resolved as it stands now; raises InvalidSpec naming what lacks."""
-    spec = version.parsed
+def plan_for(version: ChainVersion, configurable: Any = None) -> SpecPlan:
+    """Every reference of a version resolved as it stands now, with a caller's choices applied.
+
+    Raises InvalidSpec naming what lacks, InvalidInput for a choice that the chain does not offer.
+    """
+    spec, options, chosen = _configured(version, configurable)
     providers = _providers(spec)
     prices = _prices(providers.values())
-    plan = Plan(
+    plan = SpecPlan(
         chain_slug=version.parent.slug,
         chain_name=version.parent.name or version.parent.slug,
         chain_description=version.parent.description,
         version=version.number,
         steps=tuple(_step(step, spec, providers, prices) for step in spec.steps),
+        options=options,
+        configurable=chosen,
+        system_messages=version.parent.system_messages,
         run_timeout_s=spec.timeouts.run_s or max(p.run_timeout_s for p in providers.values()),
     )
     _ = plan.input_schema
     return plan
+
+
+def _configured(version: ChainVersion, configurable: Any) -> tuple[Spec, dict[str, Any], dict[str, Any]]:
+    """The version's spec as the caller wants it, the schema of what may be wanted, and what is."""
+    spec = version.parsed
+    if not spec.configurable:
+        return spec, {}, {}
+    options = options_schema(spec.configurable, spec.steps)
+    if configurable in (None, {}):
+        return spec, options, {}
+    if CONFIGURABLE not in version.parent.config_keys:
+        raise InvalidInput("This chain lets its callers configure nothing: leave 'configurable' out.")
+    if faults := schema_faults(options, configurable):
+        raise InvalidInput("The config is not valid.", errors=faults).inside(CONFIGURABLE)
+    chosen = {name: value for name, value in configurable.items() if name in options["properties"]}
+    steps = configured(spec.steps, spec.configurable, chosen)
+    return spec.model_copy(update={"steps": steps}), options, chosen
 
 
 def _step(

@@ -5,40 +5,26 @@ record of the end whatever becomes of the reader, and a reader that leaves cance
 """
 
 import asyncio
+import logging
 import threading
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 from uuid import UUID
 
 from django.conf import settings
 
-from accounts.auth import Caller
 from accounts.database import in_database_thread
+from chains.actions.metrics import count_stream
 from chains.actions.owner import RunOwner
-from chains.actions.resolve import find_version, plan_for
-from chains.actions.workers import Heartbeat, worker_id
-from chains.models import ChainVersion, Run
+from chains.actions.prepare import Prepared, RunCall, claim_id, prepare, prepare_batch, resolve
+from chains.actions.recorder import recorder
+from chains.actions.workers import Heartbeat
 from chains.runtime import errors
-from chains.runtime.engine import check_input
 from chains.runtime.events import Event, Failed, Figures, Finished, Started, Status
 from chains.runtime.plan import Plan
-from chains.runtime.providers import load_kinds
-from chains.runtime.spec import PRODUCTION
 
-
-@dataclass(frozen=True, kw_only=True)
-class RunCall:
-    """What a caller wants; ``source`` is one of Run.Source, ``parent_id`` the batch it belongs to."""
-
-    slug: str
-    ref: str = PRODUCTION
-    caller: Caller
-    input: Any
-    source: str
-    streaming: bool = True
-    parent_id: UUID | None = None
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +37,16 @@ class RunResult:
     figures: Figures
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunFailure:
+    """One of a batch that failed; without a ``run_id`` it never ran."""
+
+    run_id: UUID | None
+    error: errors.ChainHubError
+
+
 class RunStream:
-    """A run that has been recorded as started; iterate for its events, ``cancel`` to stop it.
+    """A run that has started; iterate for its events, ``cancel`` to stop it.
 
     Iteration ends after Finished or Failed. Leaving early does not stop the run: call ``cancel``.
     """
@@ -63,6 +57,7 @@ class RunStream:
             run_id=owner.run.id,
             chain=plan.chain_slug,
             version=plan.version,
+            package=plan.package,
             prompts=plan.prompts,
             plan_digest=plan.digest,
         )
@@ -72,7 +67,14 @@ class RunStream:
         self._task = self._loop.create_task(owner.drive(), name=f"run {owner.run.id}")
         # The loop itself keeps only weak references to its tasks.
         _streams[self.run_id] = self
-        self._task.add_done_callback(lambda _: _streams.pop(self.run_id, None))
+        self._task.add_done_callback(self._over)
+        if owner.execution.mode != "whole":
+            count_stream(owner.run, 1)
+
+    def _over(self, _: "asyncio.Task[None]") -> None:
+        _streams.pop(self.run_id, None)
+        if self._owner.execution.mode != "whole":
+            count_stream(self._owner.run, -1)
 
     def __aiter__(self) -> Self:
         return self
@@ -84,7 +86,16 @@ class RunStream:
         if self._state == "new":
             self._state = "started"
             return self.started
-        event = await self._owner.events.get()
+        return self._given(await self._owner.events.get())
+
+    def waiting(self) -> list[Event]:
+        """The events that are there already, for a reader that has just been given one."""
+        events = []
+        while self._state == "started" and self._owner.events.any_waiting:
+            events.append(self._given(self._owner.events.get_nowait()))
+        return events
+
+    def _given(self, event: Event) -> Event:
         if isinstance(event, Finished | Failed):
             self._state = "ended"
         return event
@@ -103,26 +114,47 @@ _stopping = threading.Event()
 
 
 async def start_run(call: RunCall) -> RunStream:
-    """Check, resolve and record the run, and start the task that owns it.
+    """Check and resolve the run, have its start recorded, and start the task that owns it.
 
-    Raises ChainNotFound, InvalidSpec, InvalidInput, ShuttingDown: then nothing is recorded and
-    nothing ran.
+    Raises ChainNotFound, StepsHidden, InvalidSpec, InvalidInput, ShuttingDown: then nothing is
+    recorded and nothing ran.
     """
+    return await _shielded(_start(call))
+
+
+async def _shielded(starting: Coroutine[Any, Any, RunStream]) -> RunStream:
     if _stopping.is_set():
+        starting.close()
         raise errors.ShuttingDown
-    starting = asyncio.get_running_loop().create_task(_start(call))
+    task = asyncio.get_running_loop().create_task(starting)
     try:
-        return await asyncio.shield(starting)
+        return await asyncio.shield(task)
     except asyncio.CancelledError:
         # The row may be written this very moment: a run that starts is a run that is ended.
-        starting.add_done_callback(_cancel_started)
+        task.add_done_callback(_cancel_started)
         raise
 
 
 async def _start(call: RunCall) -> RunStream:
-    owner, plan = await in_database_thread(_prepare)(call)
+    return await _start_prepared(await prepare(call))
+
+
+async def _start_prepared(prepared: Prepared) -> RunStream:
+    try:
+        prepared = await prepared.personalised()
+    except errors.ChainHubError:
+        raise
+    except Exception:
+        logger.exception("the code of chain %s failed for a request", prepared.plan.chain_slug)
+        raise errors.ChainHubError() from None
+    run = prepared.run()
+    if prepared.client_config.run_id is None:
+        recorder().start(run, streams=prepared.call.mode != "whole")
+    else:
+        await in_database_thread(claim_id)(run)
+        recorder().started(run)
     Heartbeat.ensure(lambda: list(_streams))
-    return RunStream(owner, plan)
+    return RunStream(RunOwner(prepared, run), prepared.plan)
 
 
 def _cancel_started(starting: asyncio.Task[RunStream]) -> None:
@@ -150,7 +182,14 @@ def interrupt_runs() -> list[RunStream]:
 
 async def run_chain(call: RunCall) -> RunResult:
     """The same, collected; raises the run's own error where it fails, and cancels it when cancelled."""
-    stream = await start_run(call)
+    outcome = await _collected(_start(call))
+    if isinstance(outcome, RunFailure):
+        raise outcome.error
+    return outcome
+
+
+async def _collected(starting: Coroutine[Any, Any, RunStream]) -> RunResult | RunFailure:
+    stream = await _shielded(starting)
     try:
         async for event in stream:
             if isinstance(event, Finished):
@@ -161,83 +200,48 @@ async def run_chain(call: RunCall) -> RunResult:
                     figures=event.figures,
                 )
             if isinstance(event, Failed):
-                raise event.error
+                return RunFailure(run_id=event.run_id, error=event.error)
     finally:
         # After an end this does nothing; where the caller left, it stops the provider's call.
         stream.cancel()
     raise AssertionError("A run ends with Finished or Failed.")
 
 
-async def run_batch(calls: Sequence[RunCall]) -> list[RunResult]:
-    """Results in the order of ``calls``, a few at a time; the first failure cancels the rest."""
+async def run_batch(
+    any_call: RunCall, calls: Sequence[RunCall], *, partial: bool = False
+) -> list[RunResult | RunFailure]:
+    """Results in the order of ``calls``, a few at a time.
+
+    All of them are checked before one runs. Unless ``partial``, the first failure cancels the rest
+    and is raised: InvalidInput, its ``loc`` beginning with the index, or the run's own error.
+    """
+    prepared = await in_database_thread(prepare_batch)(any_call, calls)
     places = asyncio.Semaphore(settings.BATCH_CONCURRENCY)
 
-    async def one(call: RunCall) -> RunResult:
+    async def one(index: int, ready: Prepared | errors.InvalidInput) -> RunResult | RunFailure:
+        if isinstance(ready, errors.InvalidInput):
+            return RunFailure(run_id=None, error=ready)
         async with places:
-            return await run_chain(call)
+            try:
+                outcome = await _collected(_start_prepared(ready))
+            except errors.InvalidInput as error:
+                outcome = RunFailure(run_id=None, error=error.inside(index))
+            except errors.ChainHubError as error:
+                outcome = RunFailure(run_id=None, error=error)
+        if isinstance(outcome, RunFailure) and not partial:
+            raise outcome.error
+        return outcome
 
+    if not partial:
+        for ready in prepared:
+            if isinstance(ready, errors.InvalidInput):
+                raise ready
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(call)) for call in calls]
+            tasks = [group.create_task(one(*ready)) for ready in enumerate(prepared)]
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]
 
 
-async def check_batch(any_call: RunCall, calls: Sequence[RunCall]) -> None:
-    """Raises InvalidInput, its ``loc`` beginning with the index, before any of the batch runs.
-
-    ``any_call`` names the chain, which is looked for even where the batch is empty.
-    """
-    plan = await resolve(any_call)
-    for index, call in enumerate(calls):
-        try:
-            check_input(plan, call.input)
-        except errors.InvalidInput as error:
-            faults = [{**fault, "loc": [index, *fault["loc"]]} for fault in error.errors]
-            raise errors.InvalidInput(errors=faults) from None
-
-
-async def resolve(call: RunCall) -> Plan:
-    """The plan the call would run; raises ChainNotFound and InvalidSpec."""
-    _, plan = await in_database_thread(_resolve)(call)
-    return plan
-
-
-def _resolve(call: RunCall) -> tuple[ChainVersion, Plan]:
-    user = call.caller.user
-    version = find_version(slug=call.slug, ref=call.ref, user=user)
-    try:
-        return version, plan_for(version)
-    except errors.InvalidSpec:
-        # What lacks is told to those who can mend it; to others it only names inner parts.
-        if user.has_perm("chains.change_chain"):
-            raise
-        raise errors.InvalidSpec() from None
-
-
-def _prepare(call: RunCall) -> tuple[RunOwner, Plan]:
-    """One trip to the database's thread for all that comes before the provider."""
-    version, plan = _resolve(call)
-    value = check_input(plan, call.input)
-    load_kinds(target.provider.kind for step in plan.steps for target in step.targets)
-    run = _record_start(call, version, plan, value)
-    return RunOwner(plan=plan, value=value, run=run, streaming=call.streaming), plan
-
-
-def _record_start(call: RunCall, version: ChainVersion, plan: Plan, value: Mapping[str, Any]) -> Run:
-    return Run.objects.create(
-        id=uuid.uuid4(),
-        parent_id=call.parent_id,
-        chain=version.parent,
-        chain_slug=plan.chain_slug,
-        chain_version=version,
-        chain_version_number=plan.version,
-        prompt_versions=dict(plan.prompts),
-        plan_digest=plan.digest,
-        user=call.caller.user,
-        key=call.caller.key,
-        source=call.source,
-        input=dict(value),
-        worker=worker_id(),
-    )
+aresolve = in_database_thread(resolve)

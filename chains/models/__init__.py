@@ -1,6 +1,7 @@
 """What is remembered."""
 
 from chains.models.chains import Chain, ChainLabel, ChainVersion
+from chains.models.feedback import Feedback
 from chains.models.prompts import Prompt, PromptLabel, PromptVersion
 from chains.models.providers import Price, Provider
 from chains.models.runs import Run
@@ -10,6 +11,7 @@ __all__ = [
     "Chain",
     "ChainLabel",
     "ChainVersion",
+    "Feedback",
     "LabelMove",
     "Price",
     "Prompt",

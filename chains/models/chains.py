@@ -6,7 +6,22 @@ from django.contrib.auth.models import Group
 from django.db import models
 
 from chains.models.versions import Label, Version, Versioned
+from chains.runtime.config import CONFIGURABLE
 from chains.runtime.spec import Spec, digest, parse_spec
+
+ENDPOINTS = (
+    "invoke",
+    "batch",
+    "stream",
+    "stream_events",
+    "stream_log",
+    "input_schema",
+    "output_schema",
+    "config_schema",
+    "playground",
+    "feedback",
+)
+"""What a chain offers; each can be switched off."""
 
 
 class ChainQuerySet(models.QuerySet["Chain"]):
@@ -24,16 +39,43 @@ class ChainQuerySet(models.QuerySet["Chain"]):
         return self.filter(enabled=True)
 
 
+def default_config_keys() -> list[str]:
+    return [CONFIGURABLE]
+
+
 class Chain(Versioned):
-    """A served unit."""
+    """A served unit: configured here, or a runnable that is registered in code."""
+
+    class Kind(models.TextChoices):
+        SPEC = "spec", "configured"
+        CODE = "code", "in code"
 
     class Access(models.TextChoices):
         EVERYONE = "everyone", "everyone with an account or a key"
         GROUPS = "groups", "members of the groups below"
 
+    kind = models.CharField(max_length=8, choices=Kind, default=Kind.SPEC, editable=False)
     enabled = models.BooleanField(default=True, help_text="A disabled chain answers as if it did not exist.")
     access = models.CharField(max_length=16, choices=Access, default=Access.EVERYONE)
     groups = models.ManyToManyField(Group, blank=True, related_name="chains")
+
+    disabled_endpoints = models.JSONField(default=list, blank=True)
+    config_keys = models.JSONField(
+        default=default_config_keys,
+        blank=True,
+        help_text="What callers may set of 'config'; everything else is dropped.",
+    )
+    expose_steps = models.BooleanField(
+        "show steps to callers",
+        default=False,
+        help_text="stream_events and stream_log show prompts and every step's input and output. "
+        "Editors always see them.",
+    )
+    system_messages = models.BooleanField(
+        "callers may send system messages",
+        default=False,
+        help_text="A system message of a caller can change what the chain is told to do.",
+    )
 
     objects = ChainQuerySet.as_manager()
 
@@ -41,7 +83,8 @@ class Chain(Versioned):
         """The version with this configuration: a new one, unless the latest already has it."""
         data = spec.model_dump(mode="json")
         latest = self.latest()
-        if latest and latest.digest == digest(data):
+        # As it reads today: older ones were written before some of the fields existed.
+        if latest and digest(latest.parsed.model_dump(mode="json")) == digest(data):
             return latest
         return self.add_version(author=author, note=note, digest=digest(data), spec=data)
 

@@ -15,7 +15,7 @@ from chains.runtime.errors import InvalidSpec
 from chains.runtime.kinds import KINDS
 from chains.runtime.plan import ProviderConfig
 from chains.runtime.providers import check_base_url
-from chains.runtime.spec import SLUG_PATTERN
+from chains.runtime.steps import SLUG_PATTERN
 
 slug_validator = RegexValidator(
     # Unlike elsewhere, Python's "$" would let a line break follow.

@@ -45,6 +45,8 @@ class Run(models.Model):
         REST = "rest", "invoke"
         BATCH = "batch"
         SSE = "sse", "stream"
+        EVENTS = "events", "stream_events"
+        LOG = "log", "stream_log"
         WS = "ws", "playground"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -53,7 +55,9 @@ class Run(models.Model):
     chain = models.ForeignKey(Chain, null=True, on_delete=models.SET_NULL, related_name="runs")
     chain_slug = models.CharField("chain", max_length=64, db_index=True)
     chain_version = models.ForeignKey(ChainVersion, null=True, on_delete=models.SET_NULL, related_name="+")
-    chain_version_number = models.PositiveIntegerField("version")
+    chain_version_number = models.PositiveIntegerField("version", null=True)
+    # Of a chain in code, in place of a number: the software and its version.
+    package = models.CharField(max_length=200, blank=True)
     prompt_versions = models.JSONField(default=dict)
     plan_digest = models.CharField(max_length=64)
     user = models.ForeignKey(
@@ -64,7 +68,9 @@ class Run(models.Model):
     )
     source = models.CharField(max_length=8, choices=Source)
     status = models.CharField(max_length=12, choices=Status, default=Status.RUNNING)
-    input = models.JSONField()
+    # What the caller chose of the chain, as it was allowed.
+    config = models.JSONField(default=dict, blank=True)
+    input = models.JSONField(null=True)
     output = models.JSONField(null=True, blank=True)
     error_code = models.CharField(max_length=64, blank=True)
     error_message = models.CharField(max_length=500, blank=True)
@@ -74,7 +80,7 @@ class Run(models.Model):
     input_tokens = models.PositiveIntegerField(null=True, blank=True)
     output_tokens = models.PositiveIntegerField(null=True, blank=True)
     cost_usd = models.DecimalField(max_digits=18, decimal_places=10, null=True, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
     ended_at = models.DateTimeField(null=True, blank=True)
     first_token_ms = models.PositiveIntegerField(null=True, blank=True)
     latency_ms = models.PositiveIntegerField(null=True, blank=True)
@@ -94,3 +100,8 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+    @property
+    def version_name(self) -> str:
+        """The version that answered, for people: ``3``, or ``jokes 1.2.0``."""
+        return self.package if self.chain_version_number is None else str(self.chain_version_number)

@@ -8,8 +8,8 @@ from asgiref.sync import sync_to_async
 from accounts.auth import Caller
 from accounts.models import User
 from chains.actions.demo import seed_demo
-from chains.actions.resolve import resolve_plan
-from chains.actions.runs import RunCall, run_chain
+from chains.actions.prepare import RunCall, resolve
+from chains.actions.runs import run_chain
 from chains.models import Chain, ChainVersion, LabelMove, Price, Prompt, PromptVersion, Provider
 from chains.runtime.spec import parse_spec
 
@@ -21,7 +21,7 @@ def counts() -> list[int]:
 
 
 def target(slug: str, user: User) -> tuple[str, str]:
-    first = resolve_plan(slug=slug, user=user).steps[0].targets[0]
+    first = resolve(slug=slug, user=user)[1].steps[0].targets[0]
     return first.provider.slug, first.model
 
 
@@ -50,9 +50,7 @@ def test_the_demo_user_cannot_sign_in_with_a_password(db):
 )
 async def test_the_demo_chains_answer_without_a_key(shared_db, alice, slug, value, says):
     await sync_to_async(seed_demo)()
-    call = RunCall(
-        slug=slug, caller=Caller(user=alice, key=None), input=value, source="rest", streaming=False
-    )
+    call = RunCall(slug=slug, caller=Caller(user=alice, key=None), input=value, source="rest")
 
     result = await run_chain(call)
 

@@ -93,3 +93,20 @@ def test_a_prompt_knows_the_published_chains_that_follow_its_label(comedian, pro
 
     assert chains_served_by(prompt=prompt, label="production") == [comedian]
     assert chains_served_by(prompt=prompt, label="staging") == []
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"field": "prompt", "choices": {"short": {"slug": "joke", "ref": "2"}}},
+        {"field": "step", "choices": {"same": {}, "short": {"prompt": {"slug": "joke", "ref": "2"}}}},
+    ],
+)
+def test_a_prompt_knows_the_chains_whose_callers_may_choose_it(comedian, prompt, alice, option):
+    publish_prompt_version(version=prompt.at("1"), by=alice)
+    spec = comedian.latest().spec | {"configurable": [{"name": "style", "step": "answer", **option}]}
+    publish_chain_version(version=comedian.save_spec(parse_spec(spec), author=alice), by=alice)
+
+    assert chains_served_by(prompt=prompt, label="2") == [comedian]
+    assert chains_served_by(prompt=prompt, label="production") == [comedian]
+    assert chains_served_by(prompt=prompt, label="1") == []

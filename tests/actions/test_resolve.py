@@ -6,7 +6,8 @@ import pytest
 from django.contrib.auth.models import Group
 from django.utils import timezone
 
-from chains.actions.resolve import find_version, resolve_plan, split_ref
+from chains.actions.prepare import resolve
+from chains.actions.resolve import find, split_ref
 from chains.models import Chain, Price, Prompt, Provider
 from chains.runtime.errors import ChainNotFound, InvalidSpec
 from tests.conftest import add_chain, add_prompt, step
@@ -29,7 +30,7 @@ def test_a_ref_is_split_at_the_first_at_sign(text, parts):
 
 @pytest.mark.parametrize("ref", ["production", "latest", "1", "01"])
 def test_a_version_is_found_by_label_and_number(alice, joke, ref):
-    assert find_version(slug="joke", ref=ref, user=alice).number == 1
+    assert find(slug="joke", ref=ref, user=alice).version.number == 1
 
 
 @pytest.mark.parametrize(
@@ -38,7 +39,7 @@ def test_a_version_is_found_by_label_and_number(alice, joke, ref):
 )
 def test_what_no_version_is_called_is_not_found(alice, joke, ref):
     with pytest.raises(ChainNotFound):
-        find_version(slug="joke", ref=ref, user=alice)
+        find(slug="joke", ref=ref, user=alice)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_what_no_version_is_called_is_not_found(alice, joke, ref):
 )
 def test_what_no_chain_is_called_is_not_found(alice, joke, slug):
     with pytest.raises(ChainNotFound):
-        find_version(slug=slug, ref="production", user=alice)
+        find(slug=slug, ref="production", user=alice)
 
 
 def test_a_chain_that_was_never_published_has_no_production(alice, demo):
@@ -54,7 +55,7 @@ def test_a_chain_that_was_never_published_has_no_production(alice, demo):
 
     for ref in ("production", "latest"):
         with pytest.raises(ChainNotFound):
-            find_version(slug="draft", ref=ref, user=alice)
+            find(slug="draft", ref=ref, user=alice)
 
 
 def test_a_disabled_chain_is_not_there_for_anybody(alice, root, joke):
@@ -63,7 +64,7 @@ def test_a_disabled_chain_is_not_there_for_anybody(alice, root, joke):
 
     for user in (alice, root):
         with pytest.raises(ChainNotFound):
-            find_version(slug="joke", ref="production", user=user)
+            find(slug="joke", ref="production", user=user)
 
 
 def test_a_chain_for_groups_is_there_for_its_members_and_editors(alice, bob, staff, root, joke):
@@ -73,16 +74,16 @@ def test_a_chain_for_groups_is_there_for_its_members_and_editors(alice, bob, sta
     alice.groups.add(Group.objects.get(name="writers"))
 
     for user in (alice, staff, root):
-        assert find_version(slug="joke", ref="1", user=user)
+        assert find(slug="joke", ref="1", user=user)
     with pytest.raises(ChainNotFound):
-        find_version(slug="joke", ref="1", user=bob)
+        find(slug="joke", ref="1", user=bob)
 
 
 def test_nobody_and_the_inactive_see_no_chain(alice, joke):
     alice.is_active = False
     for user in (alice, None):
         with pytest.raises(ChainNotFound):
-            find_version(slug="joke", ref="1", user=user)
+            find(slug="joke", ref="1", user=user)
 
 
 def test_every_reason_looks_the_same(alice, joke):
@@ -90,16 +91,16 @@ def test_every_reason_looks_the_same(alice, joke):
     messages = set()
     for slug, ref in (("none", "1"), ("off", "1"), ("joke", "9"), ("joke", "staging"), ("joke", "\x00")):
         with pytest.raises(ChainNotFound) as caught:
-            find_version(slug=slug, ref=ref, user=alice)
+            find(slug=slug, ref=ref, user=alice)
         messages.add((str(caught.value), type(caught.value)))
 
     assert len(messages) == 1
 
 
 def test_a_plan_follows_the_prompts_label_as_it_stands(alice, joke):
-    before = resolve_plan(slug="joke", user=alice)
+    before = resolve(slug="joke", user=alice)[1]
     add_prompt("joke", "Now about {topic}")
-    after = resolve_plan(slug="joke", user=alice)
+    after = resolve(slug="joke", user=alice)[1]
 
     assert (dict(before.prompts), dict(after.prompts)) == ({"joke": 1}, {"joke": 2})
     assert before.digest != after.digest
@@ -111,7 +112,7 @@ def test_a_prompt_may_be_held_to_a_version(alice, demo):
     add_chain("held", step() | {"prompt": {"slug": "joke", "ref": "1"}})
     add_prompt("joke", "Now about {topic}")
 
-    assert dict(resolve_plan(slug="held", user=alice).prompts) == {"joke": 1}
+    assert dict(resolve(slug="held", user=alice)[1].prompts) == {"joke": 1}
 
 
 def test_the_run_limit_is_the_chains_or_the_most_patient_providers(alice, demo):
@@ -120,7 +121,7 @@ def test_the_run_limit_is_the_chains_or_the_most_patient_providers(alice, demo):
     add_chain("own", step(), timeouts={"run_s": 7})
     add_chain("theirs", step(), fallbacks=[{"provider": "patient", "model": "demo-echo"}])
 
-    limits = [resolve_plan(slug=slug, user=alice).run_timeout_s for slug in ("own", "theirs")]
+    limits = [resolve(slug=slug, user=alice)[1].run_timeout_s for slug in ("own", "theirs")]
     assert limits == [7, 500]
 
 
@@ -131,7 +132,7 @@ def test_a_price_is_the_providers_own_and_valid_today(alice, joke):
         when = {"valid_from": valid_from} if valid_from else {}
         Price.objects.create(provider=provider, model="demo-echo", input_usd=price, output_usd=price, **when)
 
-    assert resolve_plan(slug="joke", user=alice).steps[0].targets[0].price.input_usd == Decimal(1)
+    assert resolve(slug="joke", user=alice)[1].steps[0].targets[0].price.input_usd == Decimal(1)
 
 
 LACKS = {
@@ -154,7 +155,7 @@ def test_what_lacks_is_named(alice, joke, case):
     spoil()
 
     with pytest.raises(InvalidSpec) as caught:
-        resolve_plan(slug="joke", user=alice)
+        find(slug="joke", user=alice).plan()
 
     assert str(caught.value).startswith(message)
 
@@ -165,9 +166,9 @@ def test_two_prompts_that_disagree_are_found_before_they_run(alice, demo):
     add_chain("odd", step("text", name="one"), step("number"))
 
     with pytest.raises(InvalidSpec, match="different types"):
-        resolve_plan(slug="odd", user=alice)
+        find(slug="odd", user=alice).plan()
 
 
 def test_a_plan_takes_few_queries(alice, joke, django_assert_max_num_queries):
     with django_assert_max_num_queries(8):
-        resolve_plan(slug="joke", user=alice)
+        find(slug="joke", user=alice).plan()

@@ -1,0 +1,37 @@
+"""Keeping what a caller says of one of their runs."""
+
+from typing import Any
+from uuid import UUID
+
+from accounts.database import in_database_thread
+from chains.actions.resolve import find
+from chains.models import Feedback, Run
+from chains.runtime.errors import ChainNotFound
+from chains.runtime.steps import PRODUCTION
+
+
+@in_database_thread
+def takes_feedback(*, user: Any, slug: str, ref: str = PRODUCTION) -> None:
+    """Raises ChainNotFound where the chain takes none of this user."""
+    find(slug=slug, ref=ref, user=user, endpoint="feedback")
+
+
+@in_database_thread
+def give_feedback(
+    *,
+    user: Any,
+    slug: str,
+    ref: str = PRODUCTION,
+    run_id: UUID,
+    key: str,
+    score: float | None,
+    value: Any,
+    comment: str | None,
+) -> Feedback:
+    """Raises ChainNotFound where the chain takes none, or has no such run of this user's."""
+    find(slug=slug, ref=ref, user=user, endpoint="feedback")
+    run = Run.objects.visible_to(user).filter(pk=run_id, chain_slug=slug).first()
+    if run is None:
+        raise ChainNotFound()
+    said = {"user": user, "score": score, "value": value, "comment": comment or ""}
+    return Feedback.objects.update_or_create(run=run, key=key, defaults=said)[0]
