@@ -37,13 +37,14 @@ class AsyncAPIView(APIView):
         self, request: HttpRequest, *args: Any, **kwargs: Any
     ) -> HttpResponseBase:
         self.args, self.kwargs = args, kwargs
-        self.headers = {"Allow": ", ".join(self.allowed_methods)}
+        self.headers: dict[str, str] = {}
         # No body is a form, whatever it calls itself: the check for CSRF would read it as one.
         request.POST = QueryDict()
         self.request = drf_request = self.initialize_request(request, *args, **kwargs)
         try:
             handler = getattr(self, (request.method or "").lower(), None)
             if request.method not in self.allowed_methods or handler is None:
+                self.headers["Allow"] = ", ".join(self.allowed_methods)
                 raise MethodNotAllowed(request.method or "")
             self.caller = await authenticate(request)
             drf_request.user, drf_request.auth = self.caller.user, self.caller.key
@@ -61,10 +62,8 @@ class AsyncAPIView(APIView):
 
     @property
     def allowed_methods(self) -> list[str]:
-        """Those with a handler; OPTIONS has none here."""
-        return [
-            name.upper() for name in self.http_method_names if name in ("get", "post") and hasattr(self, name)
-        ]
+        """Those with a handler of their own; Django would answer HEAD wherever there is GET."""
+        return [name.upper() for name in ("get", "head", "post") if hasattr(type(self), name)]
 
     def body(self) -> dict[str, Any]:
         """The request's JSON object; raises InvalidBody."""

@@ -8,38 +8,48 @@ from rest_framework import generics, serializers
 from rest_framework.request import Request
 
 from chains.actions.resolve import split_ref
-from chains.actions.runs import RunCall, resolve
+from chains.actions.runs import aresolve
 from chains.api.base import AsyncAPIView, IgnoreAccept, json_response
 from chains.api.pages import BySlug
-from chains.models import Chain, Run
+from chains.models import Chain
+from chains.runtime.config_hash import decode_config_hash
 from chains.runtime.plan import Plan
 
 
 class SchemaView(AsyncAPIView):
-    """One of a chain's JSON Schemas, as it stands for the ref."""
+    """One of a chain's JSON Schemas, as it stands for the ref and the config in the address."""
 
     schema = None  # Described for each chain by api.schema.
+    endpoint: str
 
-    async def get(self, request: Request, ref: str) -> HttpResponse:
+    async def get(self, request: Request, ref: str, config_hash: str = "") -> HttpResponse:
         slug, ref = split_ref(ref)
-        call = RunCall(slug=slug, ref=ref, caller=self.caller, input=None, source=Run.Source.REST)
-        return json_response(self.schema_of(await resolve(call)))
+        config = decode_config_hash(config_hash) if config_hash else None
+        user, endpoint = self.caller.user, self.endpoint
+        _, plan = await aresolve(slug=slug, ref=ref, user=user, endpoint=endpoint, config=config)
+        return json_response(self.schema_of(plan))
 
     def schema_of(self, plan: Plan) -> dict[str, Any]:
         raise NotImplementedError
 
 
 class InputSchemaView(SchemaView):
+    endpoint = "input_schema"
+
     def schema_of(self, plan: Plan) -> dict[str, Any]:
         return plan.input_schema
 
 
 class OutputSchemaView(SchemaView):
+    endpoint = "output_schema"
+
     def schema_of(self, plan: Plan) -> dict[str, Any]:
         return plan.output_schema
 
 
 class ConfigSchemaView(SchemaView):
+    endpoint = "config_schema"
+
     def schema_of(self, plan: Plan) -> dict[str, Any]:
         return plan.config_schema
 

@@ -23,7 +23,9 @@ logger = logging.getLogger(__name__)
 
 STATUS: Mapping[type[errors.ChainHubError], int] = {
     errors.ChainNotFound: 404,
+    errors.StepsHidden: 403,
     errors.InvalidInput: 422,
+    errors.InvalidConfigHash: 400,
     errors.ContextTooLong: 422,
     errors.InvalidTemplate: 422,
     errors.RunCancelled: 499,
@@ -107,7 +109,7 @@ def run_body(problem: Problem) -> dict[str, Any]:
     message = problem.message
     if problem.errors:
         detail = problem.errors
-        places = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in problem.errors)
+        places = (": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in problem.errors)
         message = f"{problem.message} {'; '.join(places)}"
     return {"detail": detail, "message": message, "code": problem.code}
 

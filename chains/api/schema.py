@@ -11,9 +11,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
-from chains.actions.resolve import resolve_plan
+from chains.actions.prepare import resolve
+from chains.actions.resolve import Found
 from chains.api.base import IgnoreAccept
 from chains.models import Chain
+from chains.models.chains import ENDPOINTS
 from chains.runtime.errors import ChainHubError
 from chains.runtime.plan import Plan
 
@@ -35,6 +37,25 @@ RUN_METADATA = {
         "run_id": {"type": "string", "format": "uuid"},
         "feedback_tokens": {"type": "array", "items": {}},
     },
+}
+TEXTS = {"type": ["array", "null"], "items": {"type": "string"}}
+FILTERS = {f"{verb}_{what}": TEXTS for verb in ("include", "exclude") for what in ("names", "types", "tags")}
+PARTIAL = {
+    "name": "partial",
+    "in": "query",
+    "schema": {"type": "boolean"},
+    "description": "Failures stand in metadata.errors beside the good answers, instead of failing the batch.",
+}
+FEEDBACK = {
+    "type": "object",
+    "properties": {
+        "run_id": {"type": "string", "format": "uuid"},
+        "key": {"type": "string"},
+        "score": {"type": ["number", "boolean", "null"]},
+        "value": {},
+        "comment": {"type": ["string", "null"]},
+    },
+    "required": ["run_id", "key"],
 }
 
 
@@ -58,19 +79,30 @@ def add_chain_paths(result: dict[str, Any], generator: Any, request: Any, public
     """drf-spectacular's post-processing hook: one set of paths for each chain the caller may run."""
     schemas = result["components"].setdefault("schemas", {})
     schemas["Error"] = ERROR
-    for plan in _plans(getattr(request, "user", None)):
-        schemas.update(_schemas(plan))
-        result["paths"].update(_paths(plan))
+    user = getattr(request, "user", None)
+    for found, plan in _plans(user):
+        try:
+            schemas.update(_schemas(plan))
+        except ChainHubError:
+            # Code may take or give what JSON Schema cannot describe.
+            continue
+        result["paths"].update(_paths(plan, offered=_offered(found, user)))
     return result
 
 
-def _plans(user: Any) -> Iterator[Plan]:
-    """The production plans; a chain that cannot run now is left out."""
+def _offered(found: Found, user: Any) -> list[str]:
+    """The endpoints that this caller may use."""
+    hidden = [] if found.shows_steps_to(user) else ["stream_events", "stream_log"]
+    return [name for name in ENDPOINTS if name not in (*found.chain.disabled_endpoints, *hidden)]
+
+
+def _plans(user: Any) -> Iterator[tuple[Found, Plan]]:
+    """What production serves; a chain that cannot run now is left out."""
     if not isinstance(user, User):
         return
     for slug in Chain.objects.visible_to(user).enabled().order_by("slug").values_list("slug", flat=True):
         try:
-            yield resolve_plan(slug=slug, user=user)
+            yield resolve(slug=slug, user=user)
         except ChainHubError:
             continue
 
@@ -102,31 +134,42 @@ def _rebased(node: Any, base: str) -> Any:
     return result
 
 
-def _paths(plan: Plan) -> dict[str, Any]:
+def _paths(plan: Plan, *, offered: list[str]) -> dict[str, Any]:
     base = f"/chains/{plan.chain_slug}"
     value, output = _ref(plan, "input"), _ref(plan, "output")
     values = {"type": "array", "items": value, "maxItems": settings.MAX_BATCH_INPUTS}
     one, many = _body({"input": value}, ["input"]), _body({"inputs": values}, ["inputs"])
-    answer = {"type": "object", "properties": {"output": output, "metadata": RUN_METADATA}}
-    answers = {
-        "type": "object",
-        "properties": {"output": {"type": "array", "items": output}, "metadata": {"type": "object"}},
-    }
-    stream = {
-        "text/event-stream": {
-            "schema": {"type": "string", "description": "metadata, data ..., then end or error."}
+    filtered = _body({"input": value, **FILTERS}, ["input"])
+    answer = _json({"type": "object", "properties": {"output": output, "metadata": RUN_METADATA}})
+    answers = _json(
+        {
+            "type": "object",
+            "properties": {"output": {"type": "array", "items": output}, "metadata": {"type": "object"}},
         }
+    )
+    operations = {
+        "invoke": _operation(plan, "invoke", one, answer),
+        "batch": _operation(plan, "batch", many, answers) | {"parameters": [PARTIAL]},
+        "stream": _operation(plan, "stream", one, _events("metadata, data ..., then end or error.")),
+        "stream_events": _operation(
+            plan, "stream_events", filtered, _events("LangChain's events (v2) as data, then end or error.")
+        ),
+        "stream_log": _operation(
+            plan, "stream_log", filtered, _events("RFC 6902 patches as data, then end or error.")
+        ),
+        "feedback": _operation(plan, "feedback", FEEDBACK, _json({"type": "object"})),
     }
     schemas = {
-        f"{base}/{name}_schema": {"get": _operation(plan, f"{name}_schema", None, _json({"type": "object"}))}
+        f"{name}_schema": _operation(plan, f"{name}_schema", None, _json({"type": "object"}))
         for name in ("input", "output", "config")
     }
-    return {
-        f"{base}/invoke": {"post": _operation(plan, "invoke", one, _json(answer))},
-        f"{base}/batch": {"post": _operation(plan, "batch", many, _json(answers))},
-        f"{base}/stream": {"post": _operation(plan, "stream", one, stream)},
-        **schemas,
-    }
+    posts = {f"{base}/{name}": {"post": operations[name]} for name in operations if name in offered}
+    gets = {f"{base}/{name}": {"get": schemas[name]} for name in schemas if name in offered}
+    return posts | gets
+
+
+def _events(description: str) -> dict[str, Any]:
+    return {"text/event-stream": {"schema": {"type": "string", "description": description}}}
 
 
 def _body(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:

@@ -1,12 +1,15 @@
-"""Server-sent events in the framing of LangServe's ``stream``.
+"""Server-sent events in the framing of LangServe's streams.
 
-CRLF line ends, ``event`` before ``data``, no ``id``; ``metadata`` once, just before the first chunk;
-a bare ``end``; ``error`` with the status that the answer would have had. JSON is ASCII-escaped,
-because the Python client splits lines at U+2028 and U+0085 too.
+CRLF line ends, ``event`` before ``data``, no ``id``; a bare ``end``; ``error`` with the status that the
+answer would have had. ``metadata`` comes once, just before the first chunk, and never among inner
+steps: the Python client logs an error for it there. JSON is ASCII-escaped,
+because the Python client splits lines at U+2028 and U+0085 too. An ``error`` comes a moment after the
+data before it: the JavaScript client throws away what it has not read by then.
 """
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -16,8 +19,10 @@ from django.utils import timezone
 
 from chains.actions.runs import RunStream
 from chains.api.errors import problem_of, run_body
-from chains.runtime.events import Chunk, Failed, Finished
-from chains.runtime.values import encode
+from chains.runtime.events import Chunk, Failed, Finished, Inner
+
+# Between the last data and an error: time for a client to read what it received.
+ERROR_PAUSE_S = 0.05
 
 
 class RunStreamResponse(StreamingHttpResponse):
@@ -27,8 +32,10 @@ class RunStreamResponse(StreamingHttpResponse):
     where nothing else would tell the generator before it is garbage-collected.
     """
 
-    def __init__(self, stream: RunStream, **kwargs: Any):
-        super().__init__(frames(stream), content_type="text/event-stream; charset=utf-8", **kwargs)
+    def __init__(self, stream: RunStream, *, shows: type[Chunk | Inner], **kwargs: Any):
+        super().__init__(
+            frames(stream, shows=shows), content_type="text/event-stream; charset=utf-8", **kwargs
+        )
         self.headers["Cache-Control"] = "no-cache"
         self.headers["X-Accel-Buffering"] = "no"
         self._stream = stream
@@ -38,29 +45,41 @@ class RunStreamResponse(StreamingHttpResponse):
         super().close()
 
 
-async def frames(stream: RunStream) -> AsyncIterator[bytes]:
-    """The run's events encoded; a comment where nothing happens for a while."""
-    opened = False
-    while True:
+async def frames(stream: RunStream, *, shows: type[Chunk | Inner]) -> AsyncIterator[bytes]:
+    """The run's chunks or its inner steps encoded; a comment where nothing happens for a while.
+
+    What is there at the same time goes out in one piece.
+    """
+    opened, ended = shows is Inner, False
+    told_at = float("-inf")
+    while not ended:
         try:
             async with asyncio.timeout(settings.SSE_PING_SECONDS):
-                event = await anext(stream)
+                first = await anext(stream)
         except TimeoutError:
             yield f": ping - {timezone.now().isoformat()}\r\n\r\n".encode()
             continue
-        if isinstance(event, Chunk):
-            if not opened:
-                opened = True
-                yield frame("metadata", json.dumps({"run_id": str(stream.run_id)}))
-            yield frame("data", compact(encode(event.value)))
-        elif isinstance(event, Finished):
-            yield b"event: end\r\n\r\n"
-            return
-        elif isinstance(event, Failed):
-            problem = problem_of(event.error)
-            body = {"status_code": problem.status, **run_body(problem), "run_id": str(stream.run_id)}
-            yield frame("error", json.dumps(body))
-            return
+        piece = b""
+        for event in (first, *stream.waiting()):
+            if isinstance(event, shows):
+                if not opened:
+                    opened = True
+                    piece += frame("metadata", json.dumps({"run_id": str(stream.run_id)}))
+                piece += frame("data", compact(event.value))
+                told_at = time.monotonic()
+            elif isinstance(event, Finished):
+                ended = True
+                piece += b"event: end\r\n\r\n"
+            elif isinstance(event, Failed):
+                ended = True
+                if piece:
+                    yield piece
+                await asyncio.sleep(max(0, told_at + ERROR_PAUSE_S - time.monotonic()))
+                problem = problem_of(event.error)
+                body = {"status_code": problem.status, **run_body(problem), "run_id": str(stream.run_id)}
+                piece = frame("error", json.dumps(body))
+        if piece:
+            yield piece
 
 
 def compact(value: Any) -> str:

@@ -3,7 +3,7 @@
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
-from chains.api import chains, runs, schema
+from chains.api import chains, feedback, metrics, own_runs, runs, schema
 
 
 class RefConverter(StringConverter):
@@ -14,17 +14,30 @@ class RefConverter(StringConverter):
 
 register_converter(RefConverter, "ref")
 
+# Each of these also answers under a config that is packed into the address, as in LangServe.
+FOR_A_CONFIG = {
+    "invoke": runs.InvokeView,
+    "batch": runs.BatchView,
+    "stream": runs.StreamView,
+    "stream_events": runs.StreamEventsView,
+    "stream_log": runs.StreamLogView,
+    "input_schema": chains.InputSchemaView,
+    "output_schema": chains.OutputSchemaView,
+    "config_schema": chains.ConfigSchemaView,
+}
+
 urlpatterns = [
-    path("chains/<ref:ref>/invoke", runs.InvokeView.as_view(), name="invoke"),
-    path("chains/<ref:ref>/batch", runs.BatchView.as_view(), name="batch"),
-    path("chains/<ref:ref>/stream", runs.StreamView.as_view(), name="stream"),
-    path("chains/<ref:ref>/input_schema", chains.InputSchemaView.as_view(), name="input_schema"),
-    path("chains/<ref:ref>/output_schema", chains.OutputSchemaView.as_view(), name="output_schema"),
-    path("chains/<ref:ref>/config_schema", chains.ConfigSchemaView.as_view(), name="config_schema"),
+    *(path(f"chains/<ref:ref>/{name}", view.as_view(), name=name) for name, view in FOR_A_CONFIG.items()),
+    *(
+        path(f"chains/<ref:ref>/c/<str:config_hash>/{name}", view.as_view(), name=f"configured_{name}")
+        for name, view in FOR_A_CONFIG.items()
+    ),
+    path("chains/<ref:ref>/feedback", feedback.FeedbackView.as_view(), name="feedback"),
     path("api/v1/chains/", chains.ChainListView.as_view(), name="chain_list"),
     path("api/v1/chains/<slug:slug>/", chains.ChainDetailView.as_view(), name="chain_detail"),
-    path("api/v1/runs/", runs.RunListView.as_view(), name="run_list"),
-    path("api/v1/runs/<uuid:run_id>/", runs.RunDetailView.as_view(), name="run"),
+    path("api/v1/runs/", own_runs.RunListView.as_view(), name="run_list"),
+    path("api/v1/runs/<uuid:run_id>/", own_runs.RunDetailView.as_view(), name="run"),
+    path("metrics", metrics.MetricsView.as_view(), name="metrics"),
     path("openapi.json", schema.OpenAPIView.as_view(), name="openapi"),
     path("docs/", schema.DocsView.as_view(url_name="openapi"), name="docs"),
 ]

@@ -1,26 +1,29 @@
 """A chain over a WebSocket: JSON text frames, several runs one after another.
 
-The client sends ``{"type": "start", "input": {...}}``, ``{"type": "cancel"}`` and ``{"type": "ping"}``.
-The server sends ``started``, ``step``, ``chunk``, then ``finished`` or ``failed``; ``pong``; and ``error``
-for a frame that it refuses, with ``code`` and ``message``. It closes with 4401 when the session has
-ended, 4400 after too many bad frames and 4413 for a message that is too large.
+The client sends ``{"type": "start", "input": {...}}``, with ``config`` where it wants one,
+``{"type": "cancel"}`` and ``{"type": "ping"}``. The server sends ``started``, ``step``, ``chunk``, then
+``finished`` or ``failed``; ``pong``; and ``error`` for a frame that
+it refuses, with ``code`` and ``message``. It closes with 4401 when the session has ended, 4400 after too
+many bad frames and 4413 for a message that is too large.
 """
 
 import asyncio
 import json
 import logging
-from dataclasses import asdict
+from collections.abc import Iterator
 from typing import Any
 
+from channels.consumer import get_handler_name
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
 from accounts.auth import Caller, authenticate_session
+from chains.actions.prepare import RunCall
 from chains.actions.resolve import split_ref
-from chains.actions.runs import RunCall, RunStream, start_run
+from chains.actions.runs import RunStream, start_run
 from chains.models import Run
 from chains.runtime.errors import ChainHubError
-from chains.runtime.events import Chunk, Event, Failed, Finished, Started, Step
+from chains.runtime.events import Chunk, Event, Failed, Finished, Inner, Started, Step
 from chains.runtime.strict_json import InvalidJSON, strict_json_object
 from chains.runtime.values import encode
 
@@ -48,6 +51,10 @@ class ChainConsumer(AsyncWebsocketConsumer):
     run: "asyncio.Task[None] | None" = None
     stream: RunStream | None = None
     cancelled = False
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """Channels' own first goes to a thread, to close database connections that nothing here holds."""
+        await getattr(self, get_handler_name(message))(message)
 
     async def connect(self) -> None:
         if await self._caller() is None:
@@ -105,7 +112,15 @@ class ChainConsumer(AsyncWebsocketConsumer):
             await self.close(SIGNED_OUT)
             return
         slug, ref = split_ref(self.scope["url_route"]["kwargs"]["ref"])
-        call = RunCall(slug=slug, ref=ref, caller=caller, input=message["input"], source=Run.Source.WS)
+        call = RunCall(
+            slug=slug,
+            ref=ref,
+            caller=caller,
+            input=message["input"],
+            config=message.get("config"),
+            source=Run.Source.WS,
+            headers={name.decode("latin-1"): text.decode("latin-1") for name, text in self.scope["headers"]},
+        )
         self.cancelled = False
         self.run = asyncio.create_task(self._drive(call))
 
@@ -137,8 +152,9 @@ class ChainConsumer(AsyncWebsocketConsumer):
         if self.cancelled:
             stream.cancel()
         try:
-            async for event in stream:
-                await self._send(_message(event))
+            async for first in stream:
+                for event in _merged([first, *stream.waiting()]):
+                    await self._send(_message(event))
         finally:
             # Where the socket has gone, the provider's call ends with it.
             stream.cancel()
@@ -152,6 +168,21 @@ class ChainConsumer(AsyncWebsocketConsumer):
         await self.send(json.dumps(message, ensure_ascii=False))
 
 
+def _merged(events: list[Event]) -> Iterator[Event]:
+    """Pieces of text that wait together as one."""
+    text = ""
+    for event in events:
+        if isinstance(event, Chunk) and isinstance(event.value, str):
+            text += event.value
+            continue
+        if text:
+            yield Chunk(value=text)
+            text = ""
+        yield event
+    if text:
+        yield Chunk(value=text)
+
+
 def _fault(error: ChainHubError) -> dict[str, Any]:
     fields: dict[str, Any] = {"code": error.code, "message": str(error)}
     faults = getattr(error, "errors", None)
@@ -161,11 +192,13 @@ def _fault(error: ChainHubError) -> dict[str, Any]:
 def _message(event: Event) -> dict[str, Any]:
     match event:
         case Chunk():
-            return {"type": "chunk", "value": encode(event.value)}
+            return {"type": "chunk", "value": event.value}
+        case Inner():
+            raise AssertionError("A socket never asks for inner steps.")
         case Started():
-            return {"type": "started", **encode(asdict(event))}
+            return {"type": "started", **encode(vars(event))}
         case Step():
-            return {"type": "step", **asdict(event)}
+            return {"type": "step", **vars(event)}
         case Finished():
             return {
                 "type": "finished",
@@ -186,4 +219,4 @@ def _message(event: Event) -> dict[str, Any]:
 
 def _figures(event: Finished | Failed) -> dict[str, Any]:
     cost = event.figures.cost_usd
-    return {**asdict(event.figures), "cost_usd": None if cost is None else format(cost, "f")}
+    return {**vars(event.figures), "cost_usd": None if cost is None else format(cost, "f")}

@@ -13,12 +13,14 @@ NOT_JSON = {
     "two values": b"{} {}",
     "form": b"input=1&topic=x",
     "raw control character": b'{"input": "a\nb"}',
+    "UTF-32": '{"input": 1}'.encode("utf-32-le"),
+    "byte order mark": b'\xef\xbb\xbf{"input": 1}',
+}
+NO_TEXT = {
     "invalid UTF-8": b'{"input": "\xff"}',
     "overlong UTF-8": b'{"input": "\xc0\xaf"}',
     "raw surrogate": b'{"input": "\xed\xa0\x80"}',
     "UTF-16": '{"input": 1}'.encode("utf-16"),
-    "UTF-32": '{"input": 1}'.encode("utf-32-le"),
-    "byte order mark": b'\xef\xbb\xbf{"input": 1}',
 }
 REFUSED = {
     "empty": b"",
@@ -51,11 +53,10 @@ REFUSED = {
     "nesting of 900": b'{"input":' + b"[" * 900 + b"]" * 900 + b"}",
     "nesting of 100 000": b"[" * 100_000,
     "nesting of 100 000 objects": b'{"a":' * 100_000,
-    "string over 256 Ki": b'{"input": {"topic": "' + b"x" * (256 * 1024 + 1) + b'"}}',
     "list over 1000": b'{"input": [' + b"1," * 1000 + b"1]}",
 }
-BAD = [(name, body, 400) for name, body in NOT_JSON.items()]
-BAD += [(name, body, 422) for name, body in REFUSED.items()]
+BAD = [(name, body, 400) for name, body in NO_TEXT.items()]
+BAD += [(name, body, 422) for name, body in (NOT_JSON | REFUSED).items()]
 
 every_bad_body = pytest.mark.parametrize(
     ("body", "status"), [bad[1:] for bad in BAD], ids=[bad[0] for bad in BAD]
@@ -86,7 +87,7 @@ def test_a_bad_body_is_refused_by_every_run_route_alike(post, body, status):
 
 @pytest.mark.parametrize("content_type", ["text/plain", "multipart/form-data; boundary=x"])
 def test_a_bad_body_is_refused_whatever_its_content_type(post, content_type):
-    assert is_error(post("invoke", b"hello", content_type), 400, "invalid_json")
+    assert is_error(post("invoke", b"hello", content_type), 422, "invalid_json")
 
 
 @every_run_route

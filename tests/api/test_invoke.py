@@ -59,7 +59,7 @@ BODIES_OF_REAL_CLIENTS = {
     "list kwargs": {"input": {"topic": "cats"}, "kwargs": [{}, {}]},
     "odd kwargs": {"input": {"topic": "cats"}, "kwargs": "whatever"},
     "unknown keys": {"input": {"topic": "cats"}, "diff": True, "include_names": None, "x": [1]},
-    "run id": {"input": {"topic": "cats"}, "config": {"run_id": "no uuid", "callbacks": [1]}},
+    "callbacks": {"input": {"topic": "cats"}, "config": {"run_name": 3, "callbacks": [1]}},
     "another chain": {"input": {"topic": "cats"}, "config": {"configurable": {"model": "gpt-9"}}},
 }
 

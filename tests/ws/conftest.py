@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.test import Client
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tests.conftest import Server
@@ -48,6 +49,15 @@ class Socket:
 
 def kinds(messages: list[dict[str, Any]]) -> list[str]:
     return [message["type"] for message in messages]
+
+
+def close_code(socket: Socket) -> int | None:
+    """The code with which the server closes, whatever it says before; None where it just hangs up."""
+    try:
+        while True:
+            socket.receive()
+    except ConnectionClosed as closed:
+        return closed.rcvd.code if closed.rcvd else None
 
 
 def session_cookie(user: Any) -> str:

@@ -1,4 +1,4 @@
-"""A chain over a WebSocket: what is said, what is refused, and how a run is stopped."""
+"""A chain over a WebSocket: what is said, and what is refused."""
 
 import json
 import time
@@ -6,24 +6,14 @@ from contextlib import suppress
 
 import pytest
 from django.conf import settings
-from django.contrib.sessions.models import Session
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from chains.models import Chain, Run
-from tests.conftest import add_chain, step, wait_until
-from tests.upstream import answers, cut, silent
-from tests.ws.conftest import Socket, kinds
+from tests.conftest import add_chain, step
+from tests.upstream import cut
+from tests.ws.conftest import close_code, kinds
 
 LIMIT = settings.WEBSOCKET_MAX_FRAME_BYTES
-
-
-def close_code(socket: Socket) -> int | None:
-    """The code with which the server closes, whatever it says before; None where it just hangs up."""
-    try:
-        while True:
-            socket.receive()
-    except ConnectionClosed as closed:
-        return closed.rcvd.code if closed.rcvd else None
 
 
 # --- Runs --------------------------------------------------------------------------------------
@@ -132,6 +122,8 @@ def test_a_permission_is_asked_for_at_each_start(open_socket, joke):
     assert socket.run()[-1]["type"] == "finished"
 
     Chain.objects.update(enabled=False)
+    # What was resolved is kept for a moment.
+    time.sleep(0.1)
 
     assert socket.run()[-1]["code"] == "not_found"
 
@@ -214,10 +206,10 @@ def test_a_flood_of_bad_frames_closes_the_socket_without_an_error_in_the_server(
 
 def test_a_frame_that_is_just_small_enough_is_read(open_socket, joke):
     add_chain("joke", step(extra={"reply": "ok"}))
-    head = '{"type": "start", "input": {"topic": "'
+    frame = '{"type": "start", "input": {"topic": "x"}}'
     socket = open_socket()
 
-    socket.connection.send(head + "x" * (LIMIT - len(head) - len('"}}')) + '"}}')
+    socket.connection.send(frame.ljust(LIMIT))
 
     assert socket.receive_until("finished")[-1]["output"] == "ok"
 
@@ -234,7 +226,7 @@ def test_a_frame_that_is_too_large_closes_the_socket_with_a_code_of_its_own(open
 def test_a_message_in_pieces_is_no_way_around_the_limit(open_socket, joke):
     socket = open_socket()
 
-    socket.connection.send(" " * 40_000 for _ in range(2))
+    socket.connection.send(" " * (LIMIT // 2 + 1) for _ in range(2))
 
     assert close_code(socket) == 4413
 
@@ -247,166 +239,3 @@ def test_a_frame_that_is_far_too_large_ends_the_connection(open_socket, joke):
 
     assert close_code(socket) in (1009, None)
     assert open_socket().ping() == {"type": "pong"}
-
-
-# --- While a run is under way ------------------------------------------------------------------
-
-
-def test_a_ping_is_answered_while_the_answer_streams(open_socket, poem, upstream):
-    upstream.script(answers("one two three", chunk_delay_s=0.4))
-    socket = open_socket("poem")
-    socket.start()
-    socket.receive_until("chunk")
-
-    began = time.monotonic()
-    socket.send(type="ping")
-
-    assert socket.receive() == {"type": "pong"}
-    assert time.monotonic() - began < 0.3
-    assert socket.receive_until("finished")[-1]["output"] == "one two three"
-
-
-def test_a_second_start_is_told_that_the_socket_is_busy(open_socket, poem, upstream):
-    upstream.script(silent())
-    socket = open_socket("poem")
-    socket.start()
-    wait_until(lambda: upstream.requests)
-    socket.receive_until("step")
-
-    socket.start()
-
-    assert socket.receive()["code"] == "busy"
-    assert Run.objects.count() == 1
-
-
-def test_two_starts_at_once_begin_one_run(open_socket, poem, upstream):
-    upstream.script(answers(chunk_delay_s=0.1))
-    socket = open_socket("poem")
-
-    socket.start()
-    socket.start()
-    messages = socket.receive_until("finished")
-
-    assert [message.get("code") for message in messages if message["type"] == "error"] == ["busy"]
-    assert Run.objects.count() == 1
-
-
-def test_a_cancelled_run_ends_at_once_and_the_socket_goes_on(open_socket, poem, upstream):
-    upstream.script(answers("one two three four", chunk_delay_s=0.5))
-    socket = open_socket("poem")
-    socket.start()
-    socket.receive_until("chunk")
-
-    socket.send(type="cancel")
-    failed = socket.receive_until("failed")[-1]
-
-    assert (failed["status"], failed["code"]) == ("cancelled", "cancelled")
-    run = Run.objects.get()
-    assert (run.status, run.output) == ("cancelled", "one")
-    wait_until(lambda: upstream.disconnects == 1, seconds=1)
-    assert socket.run()[-1]["output"] == "Hello from upstream"
-
-
-def test_a_run_that_is_cancelled_before_it_has_begun_is_told_to_have_ended(open_socket, poem, upstream):
-    upstream.script(*[silent()] * 5)
-    socket = open_socket("poem")
-
-    for _ in range(5):
-        socket.start()
-        socket.send(type="cancel")
-        assert socket.receive_until("failed")[-1]["status"] == "cancelled"
-
-    assert set(Run.objects.values_list("status", flat=True)) == {"cancelled"}
-    wait_until(lambda: upstream.active == 0)
-
-
-def test_a_cancel_without_a_run_is_no_fault_and_does_not_touch_the_next(open_socket, joke):
-    socket = open_socket()
-
-    for _ in range(12):
-        socket.send(type="cancel")
-
-    assert socket.run()[-1]["type"] == "finished"
-    socket.send(type="cancel")
-    assert socket.run()[-1]["type"] == "finished"
-
-
-@pytest.mark.parametrize("abrupt", [False, True], ids=["closed", "dropped"])
-def test_a_socket_that_goes_away_takes_its_run_along(open_socket, poem, upstream, abrupt):
-    upstream.script(silent())
-    socket = open_socket("poem")
-    socket.start()
-    wait_until(lambda: upstream.requests)
-
-    if abrupt:
-        socket.connection.socket.close()
-    else:
-        socket.connection.close()
-
-    wait_until(lambda: upstream.disconnects == 1, seconds=1)
-    wait_until(lambda: Run.objects.get().status == "cancelled", seconds=2)
-
-
-def test_a_socket_that_goes_away_in_the_middle_of_the_answer_takes_its_run_along(open_socket, poem, upstream):
-    upstream.script(answers("one two three four", chunk_delay_s=0.5))
-    socket = open_socket("poem")
-    socket.start()
-    socket.receive_until("chunk")
-
-    socket.connection.close()
-
-    wait_until(lambda: upstream.disconnects == 1, seconds=1)
-    wait_until(lambda: Run.objects.get().status == "cancelled", seconds=2)
-
-
-def test_a_socket_that_goes_away_at_once_leaves_nothing_running(open_socket, poem, upstream):
-    upstream.script(*[silent()] * 10)
-
-    for _ in range(10):
-        socket = open_socket("poem")
-        socket.start()
-        socket.connection.close()
-
-    def over():
-        return upstream.active == 0 and not Run.objects.exclude(status="cancelled").exists()
-
-    wait_until(over)
-    # A start that was still on its way then is ended as well.
-    time.sleep(0.5)
-    wait_until(over)
-
-
-def test_many_sockets_run_at_once_and_each_gets_its_own_answer(open_socket, poem, upstream):
-    upstream.script(*[answers(lambda body: body["messages"][0]["content"], chunk_delay_s=0.05)] * 15)
-    sockets = [open_socket("poem") for _ in range(15)]
-    for number, socket in enumerate(sockets):
-        socket.start(f"number {number}")
-
-    for number, socket in enumerate(sockets):
-        expected = f"A poem about number {number}"
-        assert socket.receive_until("finished")[-1]["output"] == expected
-
-
-# --- Sessions that end -------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("frame", [{"type": "start", "input": {"topic": "x"}}, {"type": "ping"}])
-def test_a_socket_is_closed_once_its_session_has_ended(open_socket, joke, frame):
-    socket = open_socket()
-    assert socket.ping() == {"type": "pong"}
-
-    Session.objects.all().delete()
-    socket.send(**frame)
-
-    assert close_code(socket) == 4401
-    assert not Run.objects.exists()
-
-
-@pytest.mark.parametrize("change", [{"is_active": False}, {"password": "!another"}])
-def test_a_socket_is_closed_once_its_user_may_no_longer_sign_in(open_socket, joke, alice, change):
-    socket = open_socket()
-
-    type(alice).objects.filter(pk=alice.pk).update(**change)
-    socket.start()
-
-    assert close_code(socket) == 4401
