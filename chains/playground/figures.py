@@ -1,6 +1,7 @@
 """How a run's figures read on a page."""
 
 import json
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -33,15 +34,28 @@ def tokens(input_tokens: int | None, output_tokens: int | None) -> str:
     return "{} in, {} out".format(*shown)
 
 
+def version_text(number: int | None, package: str) -> str:
+    """Which version of a configured chain, or which software a chain in code comes from."""
+    return (package or NONE) if number is None else f"version {number}"
+
+
 def as_text(value: Any) -> str:
-    """A text as it is, a message by its content, anything else as indented JSON."""
+    """A text as it is, a message by the text of its content, anything else as indented JSON."""
     if value is None:
         return ""
     if isinstance(value, str):
         return value
-    if isinstance(value, dict) and "type" in value and isinstance(value.get("content"), str):
-        return str(value["content"])
-    return as_json(value)
+    return message_text(value) or as_json(value)
+
+
+def message_text(value: Any) -> str:
+    """Empty for what is no message, and for one that only calls tools."""
+    if not (isinstance(value, dict) and "type" in value):
+        return ""
+    content = value.get("content")
+    blocks = content if isinstance(content, list) else [content]
+    parts = [block.get("text") if isinstance(block, dict) else block for block in blocks]
+    return "".join(part for part in parts if isinstance(part, str))
 
 
 def as_json(value: Any) -> str:
@@ -49,12 +63,30 @@ def as_json(value: Any) -> str:
 
 
 def excerpt(chain_input: Any) -> str:
-    """One line that tells inputs apart: the longest text in it."""
-    text = max(texts(chain_input), key=len, default="")
+    """One line that tells inputs apart: the longest text that is new in it."""
+    found = list(texts(chain_input))
+    # A file says nothing to a reader.
+    text = max((t for t in found if not is_file(t)), key=len, default="") or max(found, key=len, default="")
     line = " ".join((text or json.dumps(chain_input, ensure_ascii=False)).split())
     if len(line) > EXCERPT_CHARACTERS:
         line = line[: EXCERPT_CHARACTERS - 1] + "…"
     return line
+
+
+def without_files(value: Any) -> Any:
+    """The same with a word in place of every file."""
+    if isinstance(value, str) and is_file(value):
+        return f"{value[:24]}… ({len(value):,} characters of base64)"
+    if isinstance(value, dict):
+        return {name: without_files(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [without_files(item) for item in value]
+    return value
+
+
+def is_file(text: str) -> bool:
+    """Whether it is most likely a file as base64."""
+    return len(text) > EXCERPT_CHARACTERS and bool(re.fullmatch(r"[A-Za-z0-9+/]+=*", text))
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -65,5 +97,11 @@ def texts(value: Any) -> Iterator[str]:
             if name != "type":
                 yield from texts(item)
     elif isinstance(value, list):
-        for item in value:
+        # Of a conversation, only what is not answered yet.
+        answered = max((index + 1 for index, item in enumerate(value) if is_answer(item)), default=0)
+        for item in value[answered:]:
             yield from texts(item)
+
+
+def is_answer(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("type") == "ai" and "content" in value

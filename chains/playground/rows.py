@@ -40,7 +40,7 @@ def run_row(run: Run, *, ref: str) -> RunRow:
         status=run.status,
         status_text=STATUS_TEXTS.get(run.status, run.status),
         excerpt=figures.excerpt(run.input),
-        version=f"version {run.chain_version_number}",
+        version=figures.version_text(run.chain_version_number, run.package),
         duration=figures.duration(run.latency_ms),
         cost=figures.cost(run.cost_usd),
         created_at=run.created_at.isoformat(),

@@ -1,34 +1,30 @@
-"""The pages: the chains one may run, a chain's playground, one run."""
+"""The pages of chains: those one may run, a chain's playground, a conversation with it."""
 
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
-from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.db.models import OuterRef, Subquery
+from django.db.models import Exists, OuterRef, Q, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.auth import Caller
-from chains.actions.resolve import resolve_plan, split_ref
-from chains.actions.runs import RunCall, start_run
-from chains.models import Chain, Run
-from chains.playground import figures
-from chains.playground.forms import InputForm
-from chains.playground.rows import STATUS_TEXTS, RunRow, again_url, run_row
+from chains.actions.prepare import RunCall
+from chains.actions.resolve import split_ref
+from chains.actions.runs import start_run
+from chains.models import Chain, ChainLabel, Run
+from chains.playground.figures import version_text
+from chains.playground.pages import ChainPage, async_chain_page, chain_page, last_runs, script_config
+from chains.playground.rows import run_row
 from chains.runtime.errors import ChainHubError, ChainNotFound, InvalidInput, InvalidSpec
-from chains.runtime.plan import Plan
-from chains.runtime.spec import PRODUCTION
+from chains.runtime.registry import all_registered
+from chains.runtime.steps import PRODUCTION
 
-HISTORY_LENGTH = 10
-# Stands in an address for an id that only the page's script knows.
-NO_RUN = UUID(int=0)
 SNIPPETS = ["curl", "langserve", "requests", "javascript"]
 
 
@@ -37,10 +33,12 @@ SNIPPETS = ["curl", "langserve", "requests", "javascript"]
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     newest = Run.objects.visible_to(request.user).filter(chain_slug=OuterRef("slug"))
+    published = Exists(ChainLabel.objects.filter(parent=OuterRef("pk"), name=PRODUCTION))
+    in_code = Q(kind=Chain.Kind.CODE, slug__in=[entry.slug for entry in all_registered()])
     chains = list(
         Chain.objects.visible_to(request.user)
         .enabled()
-        .filter(labels__name=PRODUCTION)
+        .filter(published | in_code)
         .annotate(last_run_id=Subquery(newest.order_by("-created_at").values("id")[:1]))
         .order_by("name", "slug")
     )
@@ -50,11 +48,14 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 def card(chain: Chain, last_run: Run | None) -> dict[str, Any]:
+    """Without a ``playground_url`` where the chain has its playground switched off."""
+    is_off = "playground" in chain.disabled_endpoints
     return {
         "slug": chain.slug,
         "name": chain.name or chain.slug,
         "description": chain.description,
-        "playground_url": reverse("playground", args=[chain.slug]),
+        "is_code": chain.kind == Chain.Kind.CODE,
+        "playground_url": "" if is_off else reverse("playground", args=[chain.slug]),
         "last_run": run_row(last_run, ref=chain.slug) if last_run else None,
     }
 
@@ -64,10 +65,28 @@ def card(chain: Chain, last_run: Run | None) -> dict[str, Any]:
 @require_safe
 def playground(request: HttpRequest, ref: str) -> HttpResponse:
     try:
-        plan = plan_or_404(request, ref)
+        return playground_page(request, chain_page(request, ref))
     except InvalidSpec as error:
         return unavailable_page(request, ref, error)
-    return playground_page(request, ref, plan, InputForm(plan.input_schema, value=earlier_input(request)))
+
+
+@never_cache
+@login_required
+@require_safe
+def chat(request: HttpRequest, ref: str) -> HttpResponse:
+    """A conversation, for chains whose input is one."""
+    try:
+        page = chain_page(request, ref)
+    except InvalidSpec as error:
+        return unavailable_page(request, ref, error)
+    if page.chat is None:
+        raise Http404
+    here = reverse("chat", args=[ref])
+    config = script_config(page, here=here) | {
+        "form": asdict(page.chat),
+        "user": request.user.pk,
+    }
+    return render(request, "chains/chat.html", page_context(page) | {"config": config})
 
 
 @never_cache
@@ -79,27 +98,35 @@ async def run(request: HttpRequest, ref: str) -> HttpResponse:
     Async, so that a reader who leaves takes the run along, as everywhere.
     """
     try:
-        plan = await sync_to_async(plan_or_404)(request, ref)
+        page = await async_chain_page(request, ref)
     except InvalidSpec as error:
         return await sync_to_async(unavailable_page)(request, ref, error)
-    form = InputForm(plan.input_schema, data=request.POST)
-    page = sync_to_async(playground_page)
-    if not form.is_valid():
-        return await page(request, ref, plan, form, status=422)
-    slug, label = split_ref(ref)
-    user = await request.auser()
-    assert user.is_authenticated
-    caller = Caller(user=user, key=None)
-    call = RunCall(slug=slug, ref=label, caller=caller, input=form.chain_input(), source=Run.Source.WS)
+    again = sync_to_async(playground_page)
+    if not page.is_valid():
+        return await again(request, page, status=422)
     try:
-        return redirect("run_detail", await run_to_end(call))
+        return redirect("run_detail", await run_to_end(await call_of(request, page)))
     except InvalidInput as error:
-        form.add_faults(error.errors)
-        return await page(request, ref, plan, form, problem=str(error), status=422)
+        page.add_faults(list(error.errors))
+        return await again(request, page, problem=str(error), status=422)
     except ChainNotFound as error:
         raise Http404 from error
     except ChainHubError as error:
-        return await page(request, ref, plan, form, problem=str(error), status=503)
+        return await again(request, page, problem=str(error), status=503)
+
+
+async def call_of(request: HttpRequest, page: ChainPage) -> RunCall:
+    slug, label = split_ref(page.ref)
+    user = await request.auser()
+    assert user.is_authenticated
+    return RunCall(
+        slug=slug,
+        ref=label,
+        caller=Caller(user=user, key=None),
+        input=page.input.chain_input(),
+        config=page.run_config,
+        source=Run.Source.WS,
+    )
 
 
 async def run_to_end(call: RunCall) -> UUID:
@@ -118,25 +145,36 @@ def unavailable_page(request: HttpRequest, ref: str, error: InvalidSpec) -> Http
 
 
 def playground_page(
-    request: HttpRequest,
-    ref: str,
-    plan: Plan,
-    form: InputForm,
-    *,
-    problem: str = "",
-    status: int = 200,
+    request: HttpRequest, page: ChainPage, *, problem: str = "", status: int = 200
 ) -> HttpResponse:
-    context = {
-        "plan": plan,
-        "ref": ref,
-        "fields": list(form.input_fields()),
-        "whole_input": form.is_whole(),
-        "problem": "\n".join([*filter(None, [problem]), *form.non_field_errors()]),
+    ref = page.ref
+    here = reverse("playground", args=[ref])
+    config = script_config(page, here=here) | {
+        "history_path": reverse("playground_history", args=[ref]),
+        "choices": page.input.typed_choices(),
+    }
+    context = page_context(page) | {
+        "fields": list(page.input.form_fields()),
+        "whole_input": page.input.is_whole(),
+        "problem": "\n".join([*filter(None, [problem]), *page.faults_of_no_field()]),
         "history": last_runs(request, ref),
         "snippet_names": SNIPPETS,
-        "config": script_config(ref, form),
+        "config": config,
     }
     return render(request, "chains/playground.html", context, status=status)
+
+
+def page_context(page: ChainPage) -> dict[str, Any]:
+    """What the playground and the conversation show alike."""
+    return {
+        "plan": page.plan,
+        "ref": page.ref,
+        "version": version_text(page.plan.version, page.plan.package),
+        "config_fields": list(page.config.form_fields()),
+        "config_is_open": page.config.is_touched(),
+        "has_chat": page.chat is not None,
+        "takes_feedback": "feedback" not in page.found.chain.disabled_endpoints,
+    }
 
 
 @never_cache
@@ -145,76 +183,3 @@ def playground_page(
 def history(request: HttpRequest, ref: str) -> JsonResponse:
     """One's last runs of a chain, for the page's script."""
     return JsonResponse({"runs": [asdict(row) for row in last_runs(request, ref)]})
-
-
-@never_cache
-@login_required
-@require_safe
-def run_detail(request: HttpRequest, run_id: UUID) -> HttpResponse:
-    run = get_object_or_404(Run.objects.visible_to(request.user), pk=run_id)
-    context = {
-        "run": run,
-        "status_text": STATUS_TEXTS.get(run.status, run.status),
-        "playground_url": reverse("playground", args=[run.chain_slug]),
-        "again_url": again_url(run, ref=run.chain_slug),
-        "facts": facts(run),
-        "versions": versions(run),
-        "input_text": figures.as_json(run.input),
-        "output_text": figures.as_text(run.output),
-    }
-    return render(request, "chains/run_detail.html", context)
-
-
-def plan_or_404(request: HttpRequest, ref: str) -> Plan:
-    slug, label = split_ref(ref)
-    try:
-        return resolve_plan(slug=slug, ref=label, user=request.user)
-    except ChainNotFound as error:
-        raise Http404 from error
-
-
-def earlier_input(request: HttpRequest) -> Any:
-    """The input of the run that the address names, to be used again; None without one."""
-    try:
-        run_id = UUID(request.GET.get("from", ""))
-    except ValueError:
-        return None
-    return Run.objects.visible_to(request.user).filter(pk=run_id).values_list("input", flat=True).first()
-
-
-def last_runs(request: HttpRequest, ref: str) -> list[RunRow]:
-    slug, _ = split_ref(ref)
-    runs = Run.objects.visible_to(request.user).filter(chain_slug=slug).order_by("-created_at")
-    return [run_row(run, ref=ref) for run in runs[:HISTORY_LENGTH]]
-
-
-def script_config(ref: str, form: InputForm) -> dict[str, Any]:
-    here = reverse("playground", args=[ref])
-    return {
-        "chain_path": f"/chains/{ref}",
-        "socket_path": f"/ws/chains/{ref}/",
-        "history_path": reverse("playground_history", args=[ref]),
-        "run_path": reverse("run_detail", args=[NO_RUN]),
-        "run_path_id": str(NO_RUN),
-        "sign_in_path": f"{reverse(settings.LOGIN_URL)}?{urlencode({'next': here})}",
-        "max_frame_bytes": settings.WEBSOCKET_MAX_FRAME_BYTES,
-        "choices": form.typed_choices(),
-    }
-
-
-def facts(run: Run) -> list[tuple[str, str]]:
-    return [
-        ("First token", figures.duration(run.first_token_ms)),
-        ("Total time", figures.duration(run.latency_ms)),
-        ("Tokens", figures.tokens(run.input_tokens, run.output_tokens)),
-        ("Cost", figures.cost(run.cost_usd)),
-        ("Finish reason", run.finish_reason or figures.NONE),
-        ("Through", run.get_source_display()),
-        ("Chain", f"{run.chain_slug}, version {run.chain_version_number}"),
-    ]
-
-
-def versions(run: Run) -> str:
-    prompts = [f"{slug} v{number}" for slug, number in run.prompt_versions.items()]
-    models = dict.fromkeys(f"{call['provider']}/{call['model']}" for call in run.calls)
-    return " · ".join([f"version {run.chain_version_number}", *prompts, *models])

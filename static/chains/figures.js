@@ -22,16 +22,34 @@ export function tokens(input, output) {
   return `${shown(input)} in, ${shown(output)} out`;
 }
 
-export function versions(version, prompts, models) {
-  const parts = [`version ${version}`];
+// Which version of a configured chain, or which software a chain in code comes from.
+export function versionText({ version, package: software }) {
+  return version === null ? software || NONE : `version ${version}`;
+}
+
+export function versions(started, models) {
+  const { prompts } = started;
+  const parts = [versionText(started)];
   for (const [slug, number] of Object.entries(prompts ?? {})) parts.push(`${slug} v${number}`);
   return [...parts, ...models].join(" · ");
 }
 
-// A text as it is, a message by its content, anything else as indented JSON.
+// A text as it is, a message by the text of its content, anything else as indented JSON.
 export function asText(value) {
   if (value === null || value === undefined) return "";
   if (typeof value === "string") return value;
-  if (typeof value.content === "string" && "type" in value) return value.content;
-  return JSON.stringify(value, null, 2);
+  return messageText(value) || JSON.stringify(value, null, 2);
+}
+
+// Null for what is no message, "" for one that says nothing, as those that call tools.
+export function messageText(value) {
+  if (value === null || typeof value !== "object" || !("type" in value && "content" in value)) return null;
+  const blocks = Array.isArray(value.content) ? value.content : [value.content];
+  const texts = blocks.map((block) => (typeof block === "string" ? block : block?.text));
+  return texts.filter((text) => typeof text === "string").join("");
+}
+
+// The text a chunk adds, or null for a chunk that is data.
+export function chunkText(value) {
+  return typeof value === "string" ? value : messageText(value);
 }

@@ -1,18 +1,19 @@
 // A list of chat messages as rows of role and text, kept as JSON in the textarea it stands in for.
 
+import { isPairs, messagesOf, pairsOf } from "./pairs.js";
+
 export class MessageList {
-  constructor(element, textarea) {
+  // `offersFirst`: an empty list shows a row to write in, which is no message until it has a text.
+  constructor(element, textarea, { asPairs, offersFirst }) {
     this.element = element;
     this.textarea = textarea;
+    this.asPairs = asPairs;
+    this.offersFirst = offersFirst;
     this.rows = element.querySelector("[data-message-rows]");
     this.template = element.querySelector("template");
     element.addEventListener("input", () => this.#store());
     element.addEventListener("click", (event) => this.#clicked(event.target));
     this.show();
-  }
-
-  contains(node) {
-    return this.element.contains(node);
   }
 
   get firstControl() {
@@ -32,17 +33,24 @@ export class MessageList {
     if (messages === null) return;
     this.rows.replaceChildren();
     for (const message of messages) this.#add(message);
+    if (this.offersFirst && !messages.length) this.#add({});
   }
 
   #parsed() {
     if (this.textarea.value.trim() === "") return [];
     try {
-      const value = JSON.parse(this.textarea.value);
+      const value = this.#messages(JSON.parse(this.textarea.value));
       const isList = Array.isArray(value) && value.every(this.#isMessage, this);
       return isList ? value : null;
     } catch {
       return null;
     }
+  }
+
+  // A chat model takes a text as well: it is what the human said.
+  #messages(value) {
+    if (typeof value === "string") return [{ type: "human", content: value }];
+    return this.asPairs && isPairs(value) ? messagesOf(value) : value;
   }
 
   // Anything beyond role and text would be lost in the rows.
@@ -82,10 +90,12 @@ export class MessageList {
   }
 
   #store() {
-    const messages = [...this.rows.children].map((row) => ({
+    let messages = [...this.rows.children].map((row) => ({
       type: row.querySelector("[data-role]").value,
       content: row.querySelector("[data-text]").value,
     }));
-    this.textarea.value = messages.length ? JSON.stringify(messages, null, 2) : "";
+    if (this.offersFirst && messages.length === 1 && !messages[0].content) messages = [];
+    const value = this.asPairs ? pairsOf(messages) : messages;
+    this.textarea.value = messages.length ? JSON.stringify(value, null, 2) : "";
   }
 }

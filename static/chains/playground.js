@@ -1,143 +1,88 @@
-// The playground: a form, a socket and a view, and which of them acts when.
+// The playground: a form, a run and a view, and which of them acts when.
 
+import { Configuration } from "./configuration.js";
+import { backText, lostText, showConnection } from "./connection.js";
+import { Thumbs } from "./feedback.js";
 import { InputForm } from "./form.js";
 import { RunHistory } from "./history.js";
+import { Runner } from "./runner.js";
 import { listenForShortcuts } from "./shortcuts.js";
 import { Snippets } from "./snippets.js";
-import { ChainSocket } from "./socket.js";
 import { makeTabs } from "./tabs.js";
 import { RunView } from "./view.js";
 
 const config = JSON.parse(document.getElementById("playground-config").textContent);
 const panel = document.getElementById("input-panel");
-const connection = document.getElementById("connection");
 
-const form = new InputForm(panel, { choices: config.choices });
+const form = new InputForm(panel, { choices: config.choices, maxBytes: config.max_frame_bytes });
+const configuration = new Configuration({
+  choices: config.config_choices,
+  defaults: config.config_defaults,
+});
 const view = new RunView();
 const runs = new RunHistory(config.history_path);
 const snippets = new Snippets(document.getElementById("snippets"), config.chain_path);
+const thumbsElement = document.querySelector("[data-thumbs]");
+const thumbs = thumbsElement && new Thumbs(thumbsElement, config.feedback_path);
 
-// The run that is going on: { id, isStopped }. One at a time.
-let current = null;
-// What a lost connection left behind, until it is back: the id of its run, or "" if it had none yet.
-let lostRun = null;
-
-const runPath = (id) => config.run_path.replace(config.run_path_id, encodeURIComponent(id));
-
-const HANDLERS = {
-  started(message) {
-    if (!current) return;
-    current.id = message.run_id;
-    if (current.isStopped) socket.send({ type: "cancel" });
-    view.showVersions(message.version, message.prompts);
-  },
-  step(message) {
-    if (current) view.showStep(message);
-  },
-  chunk(message) {
-    if (current) view.addChunk(message.value);
-  },
+const runner = new Runner(config, {
+  started: (message) => view.showVersions(message),
+  step: (message) => view.showStep(message),
+  chunk: (message) => view.addChunk(message.value),
   finished(message) {
-    if (!current) return;
-    current = null;
     view.finish(message);
+    thumbs?.show(message.run_id);
     runs.refresh();
   },
   failed(message) {
-    if (!current) return;
-    current = null;
     const cancelled = message.status === "cancelled";
     view.fail(message, { cancelled });
-    const rest = form.showErrors(message.errors ?? []);
-    const text = [message.message, ...rest].filter(Boolean).join("\n");
-    if (!cancelled) view.showProblem(text || "The run failed.", runPath(message.run_id));
+    const text = problemOf(message);
+    if (!cancelled) view.showProblem(text || "The run failed.", runner.runPath(message.run_id));
     runs.refresh();
   },
-  error(message) {
-    const rest = form.showErrors(message.errors ?? []);
-    const text = [message.message, ...rest].filter(Boolean).join("\n");
-    // A refused start; once a run has an id, an error frame is about another frame.
-    if (current && !current.id) {
-      current = null;
-      view.fail({});
-    }
-    view.showProblem(text || "The server refused this.");
+  refused(message) {
+    view.fail({});
+    view.showProblem(problemOf(message) || "The server refused this.");
   },
-};
-
-const CONNECTION_TEXTS = {
-  connecting: "Connecting…",
-  connected: "Connected",
-  reconnecting: "Reconnecting…",
-  "signed-out": "Signed out: ",
-  refused: "This chain is not available to you any more.",
-};
-
-function onState(state) {
-  connection.dataset.state = state;
-  connection.textContent = CONNECTION_TEXTS[state];
-  if (state === "signed-out") {
-    const link = document.createElement("a");
-    link.href = config.sign_in_path;
-    link.textContent = "sign in again";
-    connection.append(link);
-  }
-  if (state !== "connected" && current) connectionLost(state);
-  if (state === "connected" && lostRun !== null) connectionBack();
-  if (!current) view.runButton.disabled = state !== "connected";
-}
-
-function connectionLost(state) {
-  lostRun = current.id ?? "";
-  current = null;
-  view.fail({});
-  if (state === "signed-out") view.showProblem("You were signed out. Sign in again to run the chain.");
-  else view.showProblem("The connection was lost while this run was going.");
-}
-
-function connectionBack() {
-  if (lostRun) {
-    view.showProblem(
-      "The connection was lost during this run. What was recorded of it is on its own page.",
-      runPath(lostRun),
-    );
-  } else {
-    view.showProblem("The connection was lost before the run began. Run it again.");
-  }
-  lostRun = null;
-  runs.refresh();
-}
-
-const socket = new ChainSocket(config.socket_path, {
-  onState,
-  onMessage: (message) => Object.hasOwn(HANDLERS, message.type) && HANDLERS[message.type](message),
+  complained: (message) => view.showProblem(message.message || "The server refused this."),
+  lost(id, state) {
+    view.fail({});
+    view.showProblem(lostText(state));
+  },
+  back(id) {
+    view.showProblem(backText(id), id ? runner.runPath(id) : null);
+    runs.refresh();
+  },
+  state(state) {
+    showConnection(state, config.sign_in_path);
+    if (!runner.isRunning) view.runButton.disabled = state !== "connected";
+  },
 });
 
+// Says errors at their fields; what belongs to none of them is part of the text.
+function problemOf({ message, errors = [] }) {
+  // An input may have a field of that name, which then has the say.
+  const rest = form.hasField("configurable") ? errors : configuration.showErrors(errors);
+  return [message, ...form.showErrors(rest)].filter(Boolean).join("\n");
+}
+
 function run() {
-  if (current || !socket.isOpen) return;
+  if (!runner.isReady) return;
+  const { config: chosen, invalid: isConfigInvalid } = configuration.read();
   const { input, invalid } = form.read();
-  if (invalid) return;
-  const frame = JSON.stringify({ type: "start", input });
-  if (new TextEncoder().encode(frame).length > config.max_frame_bytes) {
-    const kilobytes = Math.floor(config.max_frame_bytes / 1024);
-    view.showProblem(`This input is over ${kilobytes} KB, too long for this page. Use the API for it.`);
-    return;
-  }
-  current = { id: null, isStopped: false };
-  lostRun = null;
-  view.begin();
-  socket.send(frame);
+  if (invalid || isConfigInvalid) return;
+  const problem = runner.start({ input, config: chosen }, () => {
+    thumbs?.hide();
+    view.begin();
+  });
+  if (problem) view.showProblem(problem);
 }
 
-function stop() {
-  if (!current) return;
-  // A run that has not said its id yet is stopped as soon as it does.
-  if (current.id) socket.send({ type: "cancel" });
-  else current.isStopped = true;
+function showSnippets() {
+  const chosen = configuration.draft();
+  snippets.show({ input: form.sketch() ?? {}, ...(chosen && { config: chosen }) });
 }
-
-// A page that is reloaded gets its old field values back from some browsers after this script ran.
-const showSnippets = () => snippets.show(form.draft() ?? {});
 
 panel.addEventListener("submit", (event) => {
   event.preventDefault();
@@ -145,7 +90,12 @@ panel.addEventListener("submit", (event) => {
 });
 panel.addEventListener("input", showSnippets);
 panel.addEventListener("change", showSnippets);
-window.addEventListener("pageshow", showSnippets);
+// A page that is reloaded gets its old field values back from some browsers after this script ran.
+window.addEventListener("pageshow", () => {
+  configuration.showChanges();
+  showSnippets();
+});
+const stop = () => runner.stop();
 view.stopButton.addEventListener("click", stop);
 listenForShortcuts({ run, stop, focusForm: () => form.focusFirst() });
 
@@ -157,4 +107,4 @@ makeTabs(inputTabs, (tab) => (tab.id === "tab-json" ? form.showAsJSON() : form.s
 makeTabs(document.querySelector("#snippets [role=tablist]"));
 
 showSnippets();
-socket.connect();
+runner.connect();

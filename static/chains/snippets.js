@@ -31,17 +31,22 @@ export function pythonLiteral(value, indent = "") {
   return `${open}\n${items.map((item) => `${deeper}${item},\n`).join("")}${indent}${close}`;
 }
 
+function pythonArguments({ input, config }) {
+  if (config === undefined) return pythonLiteral(input);
+  return `\n    ${pythonLiteral(input, "    ")},\n    config=${pythonLiteral(config, "    ")},\n`;
+}
+
 // The same key in every language: from the environment, so that no one pastes it into code.
 const WRITERS = {
-  curl: (url, input) =>
+  curl: (url, call) =>
     [
       `curl -N -X POST ${shellQuoted(`${url}/stream`)} \\`,
       `  -H "Authorization: Bearer $CHAINHUB_API_KEY" \\`,
       `  -H "Content-Type: application/json" \\`,
-      `  -d ${shellQuoted(oneLineJSON({ input }))}`,
+      `  -d ${shellQuoted(oneLineJSON(call))}`,
     ].join("\n"),
 
-  langserve: (url, input) =>
+  langserve: (url, call) =>
     `import os
 
 from langserve import RemoteRunnable
@@ -50,10 +55,10 @@ chain = RemoteRunnable(
     ${JSON.stringify(`${url}/`)},
     headers={"Authorization": f"Bearer {os.environ['CHAINHUB_API_KEY']}"},
 )
-for chunk in chain.stream(${pythonLiteral(input)}):
+for chunk in chain.stream(${pythonArguments(call)}):
     print(chunk, end="", flush=True)`,
 
-  requests: (url, input) =>
+  requests: (url, call) =>
     `import os
 
 import requests
@@ -61,20 +66,20 @@ import requests
 response = requests.post(
     ${JSON.stringify(`${url}/invoke`)},
     headers={"Authorization": f"Bearer {os.environ['CHAINHUB_API_KEY']}"},
-    json={"input": ${pythonLiteral(input, "    ")}},
+    json=${pythonLiteral(call, "    ")},
     timeout=300,
 )
 response.raise_for_status()
 print(response.json()["output"])`,
 
-  javascript: (url, input) =>
+  javascript: (url, call) =>
     `const response = await fetch(${JSON.stringify(`${url}/invoke`)}, {
   method: "POST",
   headers: {
     Authorization: \`Bearer \${process.env.CHAINHUB_API_KEY}\`,
     "Content-Type": "application/json",
   },
-  body: JSON.stringify(${JSON.stringify({ input }, null, 2).replaceAll("\n", "\n  ")}),
+  body: JSON.stringify(${JSON.stringify(call, null, 2).replaceAll("\n", "\n  ")}),
 });
 if (!response.ok) throw new Error(await response.text());
 const { output } = await response.json();
@@ -91,9 +96,10 @@ export class Snippets {
     });
   }
 
-  show(input) {
+  // `call` is what a run is asked for: { input, config }, config being undefined where there is none.
+  show(call) {
     for (const code of this.codes) {
-      code.textContent = WRITERS[code.dataset.snippet](this.url, input);
+      code.textContent = WRITERS[code.dataset.snippet](this.url, call);
     }
   }
 

@@ -28,7 +28,7 @@ export class RunView {
     this.streamed = [];
     this.pendingText = this.unannounced = "";
     this.models = new Map();
-    this.version = undefined;
+    this.started = null;
     this.output.replaceChildren();
     byId("placeholder").hidden = true;
     byId("announcer").textContent = "";
@@ -44,19 +44,18 @@ export class RunView {
     byId("answer-panel").scrollIntoView({ block: "nearest" });
   }
 
-  showVersions(version, prompts) {
-    this.version = version;
-    this.prompts = prompts;
-    byId("versions").textContent = figures.versions(version, prompts, [
-      ...new Set(this.models.values()),
-    ]);
+  // `started` is the server's message of that name.
+  showVersions(started) {
+    this.started = started;
+    const models = [...new Set(this.models.values())];
+    byId("versions").textContent = figures.versions(started, models);
   }
 
   showStep({ name, status, provider, model, output }) {
     const label = [provider, model].filter(Boolean).join("/");
     // A stand-in that takes over begins the step again: the last one named is the one that answers.
     if (label) this.models.set(name, label);
-    if (this.version !== undefined) this.showVersions(this.version, this.prompts);
+    if (this.started) this.showVersions(this.started);
     const step = this.steps.find((element) => element.dataset.step === name);
     if (!step) return;
     this.#markStep(step, status);
@@ -71,7 +70,7 @@ export class RunView {
     if (!this.streamed.length) {
       byId("first-token").textContent = figures.duration(performance.now() - this.startedAt);
     }
-    const text = chunkText(value);
+    const text = figures.chunkText(value);
     if (text === null) return this.#replaceText(this.#wholeOf(value));
     this.streamed.push(text);
     this.pendingText += text;
@@ -201,11 +200,4 @@ export class RunView {
     byId("announcer").textContent = this.unannounced;
     this.unannounced = "";
   }
-}
-
-// The text a chunk adds, or null for a chunk that is data.
-function chunkText(value) {
-  if (typeof value === "string") return value;
-  if (typeof value?.content === "string" && "type" in value) return value.content;
-  return null;
 }

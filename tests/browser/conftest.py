@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from django.conf import settings
 from django.test import Client
 from playwright.async_api import Browser, Page, async_playwright
 
-from tests.conftest import Server
+from tests.conftest import Server, start_server, stop_server
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -25,6 +25,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
             if CHROMIUM is None:
                 item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def shared_server(django_db_setup, django_db_blocker, tmp_path_factory) -> Iterator[Server]:
+    """The one of all tests, with chains in code."""
+    log = tmp_path_factory.mktemp("server") / "log"
+    server = start_server(log, CHAINHUB_RUNNABLES="tests.browser.runnables")
+    yield server
+    stop_server(server)
 
 
 @dataclass

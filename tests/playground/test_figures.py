@@ -41,12 +41,31 @@ def test_tokens_that_nobody_counted_are_unknown():
         ({"count": 3}, '{"count": 3}'),
         ([], "[]"),
         ("x" * 200, "x" * 139 + "…"),
+        ({"file": "QUJD" * 100, "note": "A photo"}, "A photo"),
+        (
+            {
+                "history": [{"type": "human", "content": "Before"}, {"type": "ai", "content": "Long ago"}],
+                "q": "Now",
+            },
+            "Now",
+        ),
     ],
 )
-def test_an_excerpt_is_the_longest_text_on_one_line(value, text):
+def test_an_excerpt_is_the_longest_new_text_on_one_line(value, text):
     assert figures.excerpt(value) == text
 
 
 def test_a_message_is_shown_by_its_content_and_other_values_as_json():
     assert figures.as_text({"type": "ai", "content": "Hello"}) == "Hello"
     assert figures.as_text({"a": 1}) == '{\n  "a": 1\n}'
+
+
+def test_a_message_of_blocks_is_shown_by_their_text_and_one_without_any_as_json():
+    blocks = ["One ", {"type": "text", "text": "two"}, {"type": "image_url", "image_url": "data:"}]
+    assert figures.as_text({"type": "ai", "content": blocks}) == "One two"
+    assert '"tool_calls"' in figures.as_text({"type": "ai", "content": "", "tool_calls": []})
+
+
+def test_a_version_is_a_number_or_a_package():
+    assert figures.version_text(3, "") == "version 3"
+    assert figures.version_text(None, "jokes 1.2.0") == "jokes 1.2.0"

@@ -1,9 +1,17 @@
 """Forms made from JSON Schemas, friendly and hostile."""
 
+from typing import Any
+
 import pytest
 from django.http import QueryDict
+from langchain_core.language_models import FakeListChatModel
+from langchain_core.messages import BaseMessage
+from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
+from langchain_core.runnables import ConfigurableField
+from pydantic import BaseModel
 
-from chains.playground.forms import InputForm
+from chains.playground.forms import ConfigForm, InputForm
+from chains.runtime.messages import messages_schema
 
 MESSAGES = {
     "type": "array",
@@ -22,7 +30,7 @@ def schema_of(*required: str, **properties):
 
 
 def fields_of(form):
-    return {field.name: field for field in form.input_fields()}
+    return {field.name: field for field in form.form_fields()}
 
 
 def html_of(form, name):
@@ -187,7 +195,7 @@ def test_any_property_name_is_an_input_of_that_name(name):
     form = InputForm(schema, data=query)
     assert form.is_valid()
     assert form.chain_input() == {name: "value"}
-    assert [field.element_id for field in form.input_fields()] == ["field-0"]
+    assert [field.element_id for field in form.form_fields()] == ["field-0"]
 
 
 def test_markup_in_a_schema_is_shown_as_text():
@@ -216,3 +224,152 @@ def test_a_fault_of_the_chain_is_shown_at_its_field():
 def test_options_that_are_no_strings_keep_their_type():
     form = InputForm(schema_of(level={"enum": [1, "two"]}, tone={"enum": ["kind"]}))
     assert form.typed_choices() == [("level", [("1", 1), ("two", "two")])]
+
+
+# --- Schemas as LangChain and pydantic write them -----------------------------------------------
+
+
+def conversation_schema():
+    return ChatPromptTemplate.from_messages([MessagesPlaceholder("chat")]).get_input_jsonschema()
+
+
+class AnyMessages(BaseModel):
+    chat: list[BaseMessage]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        conversation_schema(),
+        schema_of("chat", chat=messages_schema(system=True)),
+        AnyMessages.model_json_schema(),
+    ],
+    ids=["LangChain's", "of a configured chain", "of any message"],
+)
+def test_a_person_writes_as_human_and_ai_and_as_system_where_that_is_allowed(schema):
+    [field] = InputForm(schema).form_fields()
+    assert (field.kind, field.roles) == ("messages", ["human", "ai"])
+    [field] = InputForm(schema, system_messages=True).form_fields()
+    assert field.roles == ["human", "ai", "system"]
+
+
+def test_a_chat_model_takes_messages_and_an_earlier_text():
+    form = InputForm(FakeListChatModel(responses=[]).get_input_jsonschema(), value="Hello")
+    assert form.is_whole()
+    [field] = form.form_fields()
+    assert (field.kind, field.bound.label) == ("messages", "Input")
+    assert "&quot;Hello&quot;" in str(field.bound)
+
+
+def test_a_list_of_other_things_stays_json():
+    items = {"type": "object", "properties": {"type": {"enum": ["tool"]}, "content": {"type": "string"}}}
+    form = InputForm(schema_of(calls={"type": "array", "items": items}))
+    assert fields_of(form)["calls"].kind == "json"
+
+
+class Inner(BaseModel):
+    """Something inside."""
+
+    size: int = 1
+
+
+class Outer(BaseModel):
+    nested: Inner
+    sizes: list[Inner] = []
+
+
+def test_nested_objects_stay_json_and_are_called_by_their_own_names():
+    fields = fields_of(InputForm(Outer.model_json_schema()))
+    assert {name: (f.kind, f.bound.label) for name, f in fields.items()} == {
+        "nested": ("json", "Nested"),
+        "sizes": ("json", "Sizes"),
+    }
+
+
+@pytest.mark.parametrize(
+    "asked", [{"widget": {"type": "base64file"}}, {"extra": {"widget": {"type": "base64file"}}}]
+)
+def test_a_file_is_a_text_that_a_script_writes(asked):
+    schema = schema_of("file", file={"type": "string", **asked})
+    assert fields_of(InputForm(schema))["file"].kind == "file"
+    assert html_of(InputForm(schema), "file").startswith("<textarea")
+    assert submitted(schema, "file=YWJj") == {"file": "YWJj"}
+
+
+def test_a_file_may_be_the_whole_input():
+    form = InputForm({"type": "string", "widget": {"type": "base64file"}})
+    assert form.is_whole()
+    assert fields_of(form)["input"].kind == "file"
+
+
+def test_a_history_of_pairs_is_written_as_messages():
+    pair = {"type": "array", "minItems": 2, "maxItems": 2, "prefixItems": [{"type": "string"}] * 2}
+    history = {"type": "array", "items": pair, "widget": {"type": "chat", "input": "question"}}
+    field = fields_of(InputForm(schema_of(history=history)))["history"]
+    assert (field.kind, field.is_pairs, field.roles) == ("messages", True, ["human", "ai"])
+
+
+@pytest.mark.parametrize("widget", [True, "base64file", {}, {"type": 7}, {"type": "unknown"}])
+def test_a_widget_that_is_none_changes_nothing(widget):
+    schema = schema_of(field={"type": "string", "widget": widget, "extra": widget})
+    assert fields_of(InputForm(schema))["field"].kind == "text"
+
+
+# --- What callers may configure -----------------------------------------------------------------
+
+
+def config_schema(**properties):
+    return {
+        "$defs": {"Configurable": {"type": "object", "properties": properties}},
+        "properties": {"configurable": {"$ref": "#/$defs/Configurable", "default": None}},
+    }
+
+
+def chosen(query, **properties):
+    form = ConfigForm(config_schema(**properties), data=QueryDict(query))
+    assert form.is_valid(), form.errors
+    return form.chosen()
+
+
+OPTIONS: dict[str, Any] = {
+    "model": {"enum": ["small", "large"], "default": "small"},
+    "heat": {"type": "number", "default": 0.5},
+    "terse": {"type": "boolean"},
+    "tone": {"type": "string"},
+}
+
+
+def test_only_what_differs_from_the_defaults_is_chosen():
+    untouched = "configurable-model=small&configurable-heat=0.5&configurable-tone="
+    assert chosen(untouched, **OPTIONS) == {}
+    touched = "configurable-model=large&configurable-heat=0&configurable-terse=on&configurable-tone=dry"
+    assert chosen(touched, **OPTIONS) == {"model": "large", "heat": 0, "terse": True, "tone": "dry"}
+
+
+def test_what_was_chosen_before_is_in_sight():
+    assert not ConfigForm(config_schema(**OPTIONS)).is_touched()
+    form = ConfigForm(config_schema(**OPTIONS), value={"model": "large"})
+    assert form.is_touched()
+    assert '<option value="large" selected>' in html_of(form, "model")
+
+
+def test_a_choice_with_a_default_offers_no_empty_one():
+    assert 'value=""' not in html_of(ConfigForm(config_schema(**OPTIONS)), "model")
+
+
+def test_what_langchain_lets_callers_configure_becomes_fields():
+    model = FakeListChatModel(responses=["a"])
+    alternatives = model.configurable_alternatives(
+        ConfigurableField(id="voice", name="The voice"), default_key="plain", loud=model
+    )
+    [field] = ConfigForm(alternatives.get_config_jsonschema(include=["configurable"])).form_fields()
+    assert (field.name, field.kind, field.bound.label) == ("voice", "choice", "The voice")
+
+
+@pytest.mark.parametrize(
+    "hostile", [{}, {"properties": []}, {"properties": {"configurable": 3}}, {"$ref": "#"}]
+)
+def test_a_chain_that_offers_no_choice_has_no_fields(hostile):
+    form = ConfigForm(hostile)
+    assert list(form.form_fields()) == []
+    assert not form.is_touched()

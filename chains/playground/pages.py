@@ -1,0 +1,117 @@
+"""What the pages of one chain are made from: what runs, its forms, and what their scripts are told."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.http import Http404, HttpRequest
+from django.urls import reverse
+from django.utils.http import urlencode
+
+from chains.actions.prepare import resolve
+from chains.actions.resolve import Found, split_ref
+from chains.models import Run
+from chains.playground.chat import ChatForm, chat_form
+from chains.playground.forms import ConfigForm, InputForm
+from chains.playground.opinions import feedback_path
+from chains.playground.rows import RunRow, run_row
+from chains.runtime.config import CONFIGURABLE
+from chains.runtime.errors import ChainNotFound, FieldError
+from chains.runtime.plan import Plan
+
+HISTORY_LENGTH = 10
+# Stands in an address for an id that only the page's script knows.
+NO_RUN = UUID(int=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChainPage:
+    ref: str
+    found: Found
+    plan: Plan
+    input: InputForm
+    config: ConfigForm
+    chat: ChatForm | None
+
+    @property
+    def run_config(self) -> dict[str, Any] | None:
+        """What the form's run is started with."""
+        chosen = self.config.chosen()
+        return {CONFIGURABLE: chosen} if chosen else None
+
+    def is_valid(self) -> bool:
+        # Both, so that all faults show at once.
+        return all([self.input.is_valid(), self.config.is_valid()])
+
+    def add_faults(self, faults: list[FieldError]) -> None:
+        """Each at the form it belongs to: those of the config say so first."""
+        for fault in faults:
+            first, *rest = fault["loc"] or [""]
+            if first == CONFIGURABLE and self.config.fields and CONFIGURABLE not in self.input.fields:
+                self.config.add_faults([{**fault, "loc": rest}])
+            else:
+                self.input.add_faults([fault])
+
+    def faults_of_no_field(self) -> list[str]:
+        return [*self.input.non_field_errors(), *self.config.non_field_errors()]
+
+
+def chain_page(request: HttpRequest, ref: str) -> ChainPage:
+    """The page's forms, with what was posted or the run that the address names.
+
+    Raises Http404, and InvalidSpec where the chain cannot run.
+    """
+    slug, label = split_ref(ref)
+    try:
+        found, plan = resolve(slug=slug, ref=label, user=request.user, endpoint="playground")
+    except ChainNotFound as error:
+        raise Http404 from error
+    data = request.POST if request.method == "POST" else None
+    earlier = earlier_run(request)
+    input_schema, system = plan.input_schema, plan.system_messages
+    chosen = earlier.config.get(CONFIGURABLE) if earlier else None
+    config_schema = plan.config_schema if CONFIGURABLE in found.config_keys else {}
+    return ChainPage(
+        ref=ref,
+        found=found,
+        plan=plan,
+        input=InputForm(
+            input_schema, value=earlier.input if earlier else None, data=data, system_messages=system
+        ),
+        config=ConfigForm(config_schema, value=chosen, data=data),
+        chat=chat_form(input_schema),
+    )
+
+
+async_chain_page = sync_to_async(chain_page)
+
+
+def earlier_run(request: HttpRequest) -> Run | None:
+    """The run that the address names, to be used again."""
+    try:
+        run_id = UUID(request.GET.get("from", ""))
+    except ValueError:
+        return None
+    return Run.objects.visible_to(request.user).filter(pk=run_id).first()
+
+
+def last_runs(request: HttpRequest, ref: str) -> list[RunRow]:
+    slug, _ = split_ref(ref)
+    runs = Run.objects.visible_to(request.user).filter(chain_slug=slug).order_by("-created_at")
+    return [run_row(run, ref=ref) for run in runs[:HISTORY_LENGTH]]
+
+
+def script_config(page: ChainPage, *, here: str) -> dict[str, Any]:
+    return {
+        "chain_path": f"/chains/{page.ref}",
+        "socket_path": f"/ws/chains/{page.ref}/",
+        "run_path": reverse("run_detail", args=[NO_RUN]),
+        "run_path_id": str(NO_RUN),
+        "sign_in_path": f"{reverse(settings.LOGIN_URL)}?{urlencode({'next': here})}",
+        "feedback_path": feedback_path(page.found.chain),
+        "max_frame_bytes": settings.WEBSOCKET_MAX_FRAME_BYTES,
+        "config_choices": page.config.typed_choices(),
+        "config_defaults": page.config.defaults(),
+    }

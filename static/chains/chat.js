@@ -1,0 +1,176 @@
+// A conversation with a chain: a transcript, a composer, and one run for each turn.
+
+import { Configuration } from "./configuration.js";
+import { backText, lostText, showConnection } from "./connection.js";
+import { Conversation } from "./conversation.js";
+import { faultText } from "./fields.js";
+import { Runner } from "./runner.js";
+import { following, goToEnd, TurnView } from "./transcript.js";
+
+const config = JSON.parse(document.getElementById("playground-config").textContent);
+const byId = (id) => document.getElementById(id);
+const [list, composer, question] = ["turns", "composer", "question"].map(byId);
+const [sendButton, stopButton, startOver] = ["send", "stop", "start-over"].map(byId);
+const [empty, announcer, composerError] = ["chat-empty", "announcer", "composer-error"].map(byId);
+
+const conversation = new Conversation(config);
+const configuration = new Configuration({
+  choices: config.config_choices,
+  defaults: config.config_defaults,
+});
+// By turn, in the order of the conversation.
+const views = new Map();
+
+const runner = new Runner(config, {
+  started({ run_id: runId }) {
+    conversation.last.runId = runId;
+  },
+  chunk({ value }) {
+    const text = conversation.addedBy(value);
+    conversation.last.answer += text;
+    views.get(conversation.last).add(text);
+  },
+  finished({ output, ...figures }) {
+    const answer = conversation.answerOf(output) || conversation.last.answer;
+    ended({ status: "done", answer, figures: timings(figures) });
+    announcer.textContent = answer;
+  },
+  failed({ status, message, errors, ...figures }) {
+    const cancelled = status === "cancelled";
+    ended({
+      status: cancelled ? "cancelled" : "failed",
+      problem: cancelled ? undefined : problemOf(message, errors),
+      figures: timings(figures),
+    });
+  },
+  refused: ({ message, errors }) => ended({ status: "failed", problem: problemOf(message, errors) }),
+  complained: ({ message }) => say(message),
+  lost: (id, state) => ended({ status: "failed", problem: lostText(state) }),
+  back(id) {
+    if (conversation.last) ended({ problem: backText(id) });
+  },
+  state(state) {
+    showConnection(state, config.sign_in_path);
+    showControls();
+  },
+});
+
+const timings = ({ first_token_ms, latency_ms }) => ({ first_token_ms, latency_ms });
+
+function problemOf(message, errors = []) {
+  const rest = configuration.showErrors(errors).map(({ loc = [], msg }) => faultText(loc, msg));
+  return [message, ...rest].filter(Boolean).join("\n") || "The run failed.";
+}
+
+function ended(change) {
+  Object.assign(conversation.last, change);
+  conversation.keep();
+  following(renderLast);
+  showControls();
+}
+
+function send() {
+  const text = question.value.trim();
+  if (!text || !runner.isReady) return;
+  ask(() => conversation.add(text));
+  if (conversation.last?.question === text) question.value = "";
+}
+
+// The last question once more: its answer, or what came in place of one, is replaced.
+function again() {
+  if (!runner.isReady) return;
+  ask(() => {
+    const { question: text } = conversation.turns.pop();
+    return conversation.add(text);
+  });
+  question.focus();
+}
+
+// `change()` gives the turn to be answered; it is taken back where that cannot be sent.
+function ask(change) {
+  const { config: chosen, invalid } = configuration.read();
+  if (invalid) return;
+  const before = [...conversation.turns];
+  change();
+  const problem = runner.start({ input: conversation.input(), config: chosen }, () => {
+    announcer.textContent = "";
+    showTurns();
+    goToEnd();
+  });
+  if (problem) conversation.turns = before;
+  conversation.keep();
+  say(problem);
+  showControls();
+}
+
+function say(problem) {
+  composerError.textContent = problem;
+}
+
+function showTurns() {
+  for (const [turn, view] of views) {
+    if (conversation.turns.includes(turn)) continue;
+    view.element.remove();
+    views.delete(turn);
+  }
+  for (const turn of conversation.turns) {
+    if (!views.has(turn)) views.set(turn, newView(turn));
+    views.get(turn).render({ isLast: turn === conversation.last });
+  }
+  empty.hidden = conversation.turns.length > 0;
+}
+
+function newView(turn) {
+  const view = new TurnView(turn, {
+    feedbackPath: config.feedback_path,
+    runPath: (id) => runner.runPath(id),
+    onAgain: again,
+    onGiven(given) {
+      turn.given = given;
+      conversation.keep();
+    },
+  });
+  list.append(view.element);
+  return view;
+}
+
+function renderLast() {
+  views.get(conversation.last)?.render({ isLast: true });
+}
+
+// The focus goes along from Send to Stop and back: a hidden button would drop it.
+function showControls() {
+  const { isRunning } = runner;
+  const [from, to] = isRunning ? [sendButton, stopButton] : [stopButton, sendButton];
+  const hadFocus = document.activeElement === from;
+  to.hidden = false;
+  sendButton.disabled = !runner.isReady;
+  if (hadFocus) to.focus();
+  from.hidden = true;
+  startOver.disabled = isRunning || conversation.turns.length === 0;
+}
+
+composer.addEventListener("submit", (event) => {
+  event.preventDefault();
+  send();
+});
+question.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  send();
+});
+question.addEventListener("input", () => say(""));
+stopButton.addEventListener("click", () => runner.stop());
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && runner.isRunning) runner.stop();
+});
+startOver.addEventListener("click", () => {
+  conversation.clear();
+  showTurns();
+  showControls();
+  question.focus();
+});
+
+showTurns();
+if (conversation.last) goToEnd();
+runner.connect();

@@ -1,0 +1,56 @@
+// What a caller may choose of a chain; only what differs from the chain's own choice is sent.
+
+import { faultText, FieldSet } from "./fields.js";
+
+export class Configuration {
+  // Both as the server gives them: [[name, ...], ...]. A chain that offers no choice has no section.
+  constructor({ choices, defaults }) {
+    this.section = document.getElementById("config");
+    this.fields = this.section && new FieldSet(this.section, { choices });
+    this.defaults = new Map(defaults.map(([name, value]) => [name, JSON.stringify(value)]));
+    this.changes = document.getElementById("config-changes");
+    for (const event of ["input", "change"]) {
+      this.section?.addEventListener(event, () => this.showChanges());
+    }
+    this.showChanges();
+  }
+
+  // As it is sent, or undefined where nothing is changed; what cannot be read is left out.
+  draft() {
+    return this.#config(this.fields?.collected(() => {}) ?? []);
+  }
+
+  // { config } or { invalid: true }, with each error said at its field.
+  read() {
+    if (!this.fields) return {};
+    this.fields.clearErrors();
+    const { entries, invalid } = this.fields.read();
+    if (!invalid) return { config: this.#config(entries) };
+    this.section.open = true;
+    return { invalid };
+  }
+
+  #config(entries) {
+    const changed = entries.filter(
+      ([name, value]) => JSON.stringify(value) !== this.defaults.get(name),
+    );
+    return changed.length ? { configurable: Object.fromEntries(changed) } : undefined;
+  }
+
+  // Takes the errors that are about the config; returns the others.
+  showErrors(errors) {
+    if (!this.fields) return errors;
+    const isOurs = ({ loc = [] }) => loc[0] === "configurable" && this.fields.find(loc[1]);
+    for (const { loc, msg } of errors.filter(isOurs)) {
+      this.section.open = true;
+      this.fields.find(loc[1]).say(faultText(loc.slice(2), msg));
+    }
+    return errors.filter((error) => !isOurs(error));
+  }
+
+  showChanges() {
+    if (!this.section) return;
+    const count = Object.keys(this.draft()?.configurable ?? {}).length;
+    this.changes.textContent = count ? `${count} changed` : "";
+  }
+}

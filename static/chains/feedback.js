@@ -1,0 +1,82 @@
+// Thumbs up and down on an answer, kept by the server; the last word counts.
+
+const SAID = { 1: "You found this answer good.", 0: "You found this answer bad." };
+
+async function keep(path, feedback) {
+  // The form that signs out has one on every page.
+  const token = document.querySelector("[name=csrfmiddlewaretoken]").value;
+  const answer = await fetch(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "X-CSRFToken": token },
+    body: JSON.stringify(feedback),
+  });
+  if (!answer.ok) throw new Error(`Feedback was refused: ${answer.status}`);
+}
+
+export class Thumbs {
+  #runId = null;
+  #given = {};
+
+  // `onGiven({ score, comment })` hears of what is kept.
+  constructor(element, path, onGiven = () => {}) {
+    const slot = (name) => element.querySelector(`[data-${name}]`);
+    Object.assign(this, { element, path, onGiven });
+    this.buttons = [...element.querySelectorAll("[data-score]")];
+    this.said = slot("thumbs-said");
+    this.commentRow = slot("thumbs-comment");
+    this.comment = slot("comment");
+    for (const button of this.buttons) {
+      button.addEventListener("click", () => this.#give({ score: Number(button.dataset.score) }));
+    }
+    slot("comment-send").addEventListener("click", () => this.#sendComment());
+    this.comment.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.isComposing) return;
+      // In a form it would send that.
+      event.preventDefault();
+      this.#sendComment();
+    });
+  }
+
+  // `given` is what was said of this run before.
+  show(runId, given = {}) {
+    this.#runId = runId;
+    this.#given = given;
+    this.comment.value = given.comment ?? "";
+    this.#render(SAID[given.score] ?? "");
+    this.element.hidden = false;
+  }
+
+  hide() {
+    this.element.hidden = true;
+  }
+
+  #sendComment() {
+    const comment = this.comment.value.trim();
+    this.#give({ score: this.#given.score, comment }, "Thank you, your words are kept.");
+  }
+
+  async #give(given, text = SAID[given.score]) {
+    const runId = this.#runId;
+    try {
+      await keep(this.path, { run_id: runId, key: "thumbs", ...given });
+    } catch {
+      this.said.textContent = "This was not kept. Try again.";
+      return;
+    }
+    this.onGiven(given);
+    // Meanwhile the next answer may have come.
+    if (runId !== this.#runId) return;
+    this.#given = given;
+    this.#render(text);
+    this.commentRow.scrollIntoView({ block: "nearest" });
+  }
+
+  #render(text) {
+    const { score, comment } = this.#given;
+    for (const button of this.buttons) {
+      button.setAttribute("aria-pressed", String(Number(button.dataset.score) === score));
+    }
+    this.commentRow.hidden = score !== 0 || comment !== undefined;
+    this.said.textContent = text;
+  }
+}
