@@ -1,163 +1,45 @@
-"""Chains in the admin: steps and fallbacks as rows."""
+"""Chains in the admin: configured ones with steps, fallbacks and choices as rows, and those in code."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
-from django.http import HttpRequest
-from pydantic import ValidationError as InvalidData
+from django.contrib.admin.actions import delete_selected
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.db.models import F, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.html import format_html
 
 from chains.actions.chains import check_chain_version, publish_chain_version
-from chains.admin.jsontext import params_text, parse_json, parse_params
-from chains.admin.prompts import name_field
+from chains.actions.registered import record_registered
+from chains.admin.callers import ACCESS_FIELDS, CALLER_FIELDS, CallersForm, config_keys_field
+from chains.admin.codechains import CodeChainAdmin, entry_of, has_playground
+from chains.admin.options import OptionRow, choice_faults, option_of, option_row
 from chains.admin.readable import chain_text
-from chains.admin.rows import Row, RowsField, add_row_error
+from chains.admin.rows import RowsField, add_row_error
+from chains.admin.steps import StepRow, TargetRow, step_data, step_row
 from chains.admin.versioned import VersionedForm
 from chains.admin.versions import VersionedAdmin
 from chains.models import Chain, ChainVersion, Price, Prompt, PromptLabel, Provider
 from chains.runtime.errors import InvalidSpec
 from chains.runtime.kinds import check_params
-from chains.runtime.spec import LATEST, PRODUCTION, LLMStep, Spec, Target, parse_spec
+from chains.runtime.registry import registered
+from chains.runtime.spec import Spec, parse_spec
+from chains.runtime.steps import LATEST, PRODUCTION, Target
 
-MAX_STEPS, MAX_FALLBACKS = 20, 5
-SUGGESTED = {"spellcheck": "false", "autocomplete": "off", "autocapitalize": "off"}
+MAX_STEPS, MAX_FALLBACKS, MAX_OPTIONS = 20, 5, 20
 
-Choices = Sequence[tuple[str, str]]
-
-
-class TargetRow(Row):
-    """Where a model answers."""
-
-    provider = forms.ChoiceField()
-    model = forms.CharField(
-        max_length=200, widget=forms.TextInput(attrs={**SUGGESTED, "list": "known-models"})
-    )
-
-    def __init__(self, *args: Any, providers: Choices = (), prompts: Choices = (), **kwargs: Any):
-        super().__init__(*args, **kwargs)
-        self.fields["provider"].choices = [("", "Choose"), *providers]  # type: ignore[attr-defined]
+Typed = Sequence[Mapping[str, Any]]
 
 
-class StepRow(TargetRow):
-    name = name_field(help_text="Later steps use the answer as {name}.")
-    prompt = forms.ChoiceField()
-    ref = forms.RegexField(
-        r"^[a-z0-9][a-z0-9_-]{0,63}$",
-        label="Prompt version",
-        required=False,
-        error_messages={"invalid": "A label such as production, or a number."},
-        widget=forms.TextInput(attrs={**SUGGESTED, "list": "known-labels", "placeholder": PRODUCTION}),
-        help_text="A label or a number.",
-    )
-    temperature = forms.FloatField(
-        required=False, min_value=0, max_value=2, widget=forms.NumberInput(attrs={"step": "any"})
-    )
-    max_tokens = forms.IntegerField(required=False, min_value=1, max_value=1_000_000)
-    parser = forms.ChoiceField(
-        label="Answer is",
-        choices=[
-            ("text", "Text"),
-            ("message", "The whole message"),
-            ("json", "JSON"),
-            ("list", "A list, separated by commas"),
-            ("schema", "JSON that fits a schema"),
-        ],
-        initial="text",
-    )
-    json_schema = forms.CharField(
-        required=False,
-        label="JSON Schema of the answer",
-        widget=forms.Textarea(attrs={"class": "template", "rows": 6, "spellcheck": "false"}),
-    )
-    extra = forms.CharField(
-        required=False,
-        label="Further parameters",
-        widget=forms.Textarea(attrs={**SUGGESTED, "class": "lines", "rows": 2, "placeholder": "top_p = 0.9"}),
-        help_text="One in each line: name = value.",
-    )
-    field_order = ("name", "prompt", "ref", "provider", "model", "temperature", "max_tokens", "parser")
-
-    def __init__(self, *args: Any, prompts: Choices = (), **kwargs: Any):
-        super().__init__(*args, **kwargs)
-        self.fields["prompt"].choices = [("", "Choose"), *prompts]  # type: ignore[attr-defined]
-
-    def clean_ref(self) -> str:
-        return self.cleaned_data["ref"] or PRODUCTION
-
-    def clean_extra(self) -> dict[str, Any]:
-        try:
-            return parse_params(self.cleaned_data["extra"])
-        except ValueError as error:
-            raise ValidationError(str(error)) from error
-
-    def clean_json_schema(self) -> Any:
-        if self.cleaned_data.get("parser") != "schema":
-            return None
-        try:
-            return parse_json(self.cleaned_data["json_schema"])
-        except ValueError as error:
-            raise ValidationError(str(error)) from error
-
-    def clean(self) -> None:
-        if self.errors:
-            return
-        try:
-            LLMStep.model_validate(step_data(self.cleaned_data))
-        except InvalidData as error:
-            for fault in error.errors():
-                self.add_error(cell_of(fault["loc"]), fault["msg"].removeprefix("Value error, "))
-
-
-def cell_of(loc: tuple[int | str, ...]) -> str | None:
-    """The cell that a fault of a step belongs to."""
-    if loc[:1] == ("parser",):
-        return "json_schema"
-    if loc[:1] == ("prompt",):
-        return "ref" if loc[-1] == "ref" else "prompt"
-    if loc[:1] == ("params",):
-        return str(loc[1]) if len(loc) > 1 else "extra"
-    return str(loc[0]) if loc and loc[0] in ("name", "provider", "model") else None
-
-
-def step_data(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "name": row["name"],
-        "prompt": {"slug": row["prompt"], "ref": row["ref"]},
-        "provider": row["provider"],
-        "model": row["model"],
-        "params": {
-            "temperature": row["temperature"],
-            "max_tokens": row["max_tokens"],
-            "extra": row["extra"],
-        },
-        "parser": {"kind": row["parser"], "json_schema": row["json_schema"]},
-    }
-
-
-def step_row(step: LLMStep) -> dict[str, Any]:
-    schema = step.parser.json_schema
-    return {
-        "name": step.name,
-        "prompt": step.prompt.slug,
-        "ref": step.prompt.ref,
-        "provider": step.provider,
-        "model": step.model,
-        "temperature": step.params.temperature,
-        "max_tokens": step.params.max_tokens,
-        "parser": step.parser.kind,
-        "json_schema": json.dumps(schema, ensure_ascii=False, indent=2) if schema else "",
-        "extra": params_text(step.params.extra),
-    }
-
-
-class ChainForm(VersionedForm):
-    rows = ("steps", "fallbacks", "run_s")
+class ChainForm(CallersForm, VersionedForm):
+    rows = ("steps", "fallbacks", "run_s", "configurable")
     steps = RowsField(StepRow, noun="step", max_rows=MAX_STEPS)
     fallbacks = RowsField(TargetRow, noun="fallback", max_rows=MAX_FALLBACKS, required=False)
+    configurable = RowsField(OptionRow, noun="choice", max_rows=MAX_OPTIONS, required=False)
+    config_keys = config_keys_field()
     run_s = forms.FloatField(
         required=False,
         min_value=0.1,
@@ -172,7 +54,8 @@ class ChainForm(VersionedForm):
         self.kinds = dict(Provider.objects.values_list("slug", "kind"))
         disabled = set(Provider.objects.filter(enabled=False).values_list("slug", flat=True))
         providers = [(slug, f"{slug} (switched off)" if slug in disabled else slug) for slug in self.kinds]
-        prompts = [(slug, slug) for slug in Prompt.objects.values_list("slug", flat=True)]
+        self.prompts = list(Prompt.objects.values_list("slug", flat=True))
+        prompts = [(slug, slug) for slug in self.prompts]
         for name in ("steps", "fallbacks"):
             widget: Any = self.fields[name].widget
             widget.form_kwargs = {"providers": providers, "prompts": prompts}
@@ -183,41 +66,53 @@ class ChainForm(VersionedForm):
             "steps": [step_row(step) for step in spec.steps],
             "fallbacks": [{"provider": t.provider, "model": t.model} for t in spec.fallbacks],
             "run_s": spec.timeouts.run_s,
+            "configurable": [option_row(option) for option in spec.configurable],
         }
 
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean()
-        if cleaned.get("access") == Chain.Access.GROUPS and not cleaned.get("groups"):
-            self.add_error("groups", "Choose at least one group, or let everyone run the chain.")
-        return cleaned
+    def clean_slug(self) -> str:
+        slug = str(self.cleaned_data["slug"])
+        if entry := registered(slug):
+            raise ValidationError(f"The module {entry.module} registers a chain of this name.")
+        return slug
 
     def read_spec(self) -> Spec | None:
         steps, fallbacks = self.cleaned_data["steps"], self.cleaned_data["fallbacks"]
-        self._refuse_equal_names(steps)
+        options = self.cleaned_data["configurable"]
+        self._refuse_equal_names("steps", steps, "Two steps have this name.")
+        self._refuse_equal_names("configurable", options, "Callers choose something else by this name.")
         self._refuse_unknown_params(steps, fallbacks)
+        self._refuse_unknown_steps(options, {row["name"] for row in steps})
         if self.errors:
             return None
         try:
-            return parse_spec(
+            spec = parse_spec(
                 {
                     "steps": [step_data(row) for row in steps],
                     "fallbacks": [Target.model_validate(row).model_dump() for row in fallbacks],
                     "timeouts": {"run_s": self.cleaned_data["run_s"]},
+                    "configurable": [option_of(row).model_dump() for row in options],
                 }
             )
         except InvalidSpec as error:
             self.add_error("steps", str(error))
             return None
+        for index, fault in choice_faults(spec, kinds=self.kinds, prompts=set(self.prompts)):
+            add_row_error(self, "configurable", index, fault, cell="choices")
+        return spec
 
-    def _refuse_equal_names(self, steps: Sequence[Mapping[str, Any]]) -> None:
-        times = Counter(row["name"] for row in steps)
-        for index, row in enumerate(steps):
+    def _refuse_equal_names(self, field: str, rows: Typed, message: str) -> None:
+        times = Counter(row["name"] for row in rows)
+        for index, row in enumerate(rows):
             if times[row["name"]] > 1:
-                add_row_error(self, "steps", index, "Two steps have this name.", cell="name")
+                add_row_error(self, field, index, message, cell="name")
 
-    def _refuse_unknown_params(
-        self, steps: Sequence[Mapping[str, Any]], fallbacks: Sequence[Mapping[str, Any]]
-    ) -> None:
+    def _refuse_unknown_steps(self, options: Typed, names: set[str]) -> None:
+        for index, row in enumerate(options):
+            if row["step"] not in names:
+                text = f"No step has this name. There is {', '.join(sorted(names))}."
+                add_row_error(self, "configurable", index, text, cell="step")
+
+    def _refuse_unknown_params(self, steps: Typed, fallbacks: Typed) -> None:
         for index, row in enumerate(steps):
             for target in (row, *fallbacks):
                 try:
@@ -230,9 +125,12 @@ class ChainForm(VersionedForm):
 
 @admin.register(Chain)
 class ChainAdmin(VersionedAdmin):
+    """A chain in code has a change page of its own, and no versions."""
+
     form = ChainForm
-    list_display = ("slug", "name", "published", "newest", "enabled", "access")
-    list_filter = ("enabled", "access")
+    list_display = ("slug", "name", "kind", "published", "newest", "enabled", "open_to")
+    list_filter = ("kind", "enabled", "access")
+    actions = (*VersionedAdmin.actions, "delete_selected")
     fieldsets = [
         (None, {"fields": ["slug", "name", "description", "base"]}),
         (
@@ -254,31 +152,83 @@ class ChainAdmin(VersionedAdmin):
             },
         ),
         ("Limits", {"fields": ["run_s"]}),
-        ("Who may run it", {"fields": ["enabled", "access", "groups"]}),
+        (
+            "What callers may choose",
+            {
+                "fields": ["configurable"],
+                "classes": ["rows-fieldset"],
+                "description": "Optional: a caller who sends nothing gets the steps as they are above. "
+                "Nothing else of a step can be changed from outside.",
+            },
+        ),
+        ("Endpoints and callers", {"fields": CALLER_FIELDS, "classes": ["choices-fieldset"]}),
+        ("Who may run it", {"fields": ACCESS_FIELDS}),
         ("This version", {"fields": ["note"]}),
     ]
 
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: Any = None,
-    ) -> Any:
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.code_chains = CodeChainAdmin(self.model, self.admin_site)
+
+    # --- The list --------------------------------------------------------------------------------
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        try:
+            record_registered()
+        except ImproperlyConfigured as error:
+            messages.error(request, str(error))
+        return super().changelist_view(request, extra_context)
+
+    @admin.display(description="production", ordering=F("production_number").asc(nulls_first=True))
+    def published(self, obj: Any) -> str:
+        if obj.kind == Chain.Kind.SPEC:
+            return super().published(obj)
+        if entry := entry_of(obj):
+            return format_html('<span class="badge badge-succeeded">{}</span>', entry.package or "in code")
+        return format_html('<span class="badge badge-failed">{}</span>', "not registered")
+
+    @admin.display(description="access", ordering="access")
+    def open_to(self, chain: Chain) -> str:
+        return "everyone" if chain.access == Chain.Access.EVERYONE else "groups"
+
+    @admin.action(description="Publish the latest version", permissions=["change"])
+    def publish_latest(self, request: HttpRequest, queryset: QuerySet) -> None:
+        for chain in queryset.filter(kind=Chain.Kind.CODE):
+            messages.info(request, f"{chain} is in code: the code that runs is its only version.")
+        super().publish_latest(request, queryset.filter(kind=Chain.Kind.SPEC))
+
+    @admin.action(description="Delete selected chains", permissions=["delete"])
+    def delete_selected(self, request: HttpRequest, queryset: QuerySet) -> Any:
+        kept = [chain for chain in queryset if entry_of(chain)]
+        if not kept:
+            return delete_selected(self, request, queryset)
+        for chain in kept:
+            messages.error(request, not_deleted(chain))
+        return None
+
+    # --- One chain -------------------------------------------------------------------------------
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> Any:
+        chain = self.get_object(request, object_id)
+        if chain and chain.kind == Chain.Kind.CODE:
+            return self.code_chains.change_view(request, object_id, *args, **kwargs)
+        return super().change_view(request, object_id, *args, **kwargs)
+
+    def delete_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        chain = self.get_object(request, object_id)
+        if chain and entry_of(chain) and self.has_view_permission(request, chain):
+            messages.error(request, not_deleted(chain))
+            return HttpResponseRedirect(self._url("change", chain))
+        return super().delete_view(request, object_id, *args, **kwargs)
+
+    def form_context(self, versioned: Any) -> dict[str, Any]:
         labels = PromptLabel.objects.order_by("name").values_list("name", flat=True).distinct()
         models = Price.objects.order_by("model").values_list("model", flat=True).distinct()
-        suggestions = {
+        return {
             "known_labels": sorted({PRODUCTION, LATEST, *labels}),
             "known_models": sorted({"demo-coach", "demo-echo", *models}),
+            "has_playground": versioned is not None and has_playground(versioned),
         }
-        return super().changeform_view(
-            request, object_id, form_url, {**suggestions, "has_playground": True, **(extra_context or {})}
-        )
-
-    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        return super().formfield_for_manytomany(
-            db_field, request, **{**kwargs, "widget": forms.CheckboxSelectMultiple}
-        )
 
     def publish(self, version: ChainVersion, *, by: Any, label: str) -> bool:
         return publish_chain_version(version=version, by=by, label=label)
@@ -291,3 +241,7 @@ class ChainAdmin(VersionedAdmin):
             check_chain_version(version)
         except InvalidSpec as error:
             messages.warning(request, f"Version {version.number} cannot run yet. {error}")
+
+
+def not_deleted(chain: Chain) -> str:
+    return f"{chain} is not deleted: the code registers it, so it would come back. Disable it instead."

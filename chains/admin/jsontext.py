@@ -1,7 +1,7 @@
 """JSON and ``name = value`` lines as a person types them into a form."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chains.runtime.strict_json import InvalidJSON, strict_json
@@ -17,19 +17,30 @@ def parse_json(text: str) -> Any:
         raise ValueError(str(error)) from error
 
 
-def parse_params(text: str) -> dict[str, Any]:
-    """Lines of ``name = value``, a value being JSON or else text; raises ValueError naming the line."""
-    params: dict[str, Any] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
+def parse_lines(text: str) -> dict[str, str]:
+    """Lines of ``name = value``, values as they are typed; raises ValueError naming the line."""
+    values: dict[str, str] = {}
+    for number, line in numbered_lines(text):
         name, equals, value = (part.strip() for part in line.partition("="))
         if not equals or not name:
             raise ValueError(f"Line {number} is not like: name = value.")
-        if name in params:
+        if name in values:
             raise ValueError(f"Line {number} sets {name!r} again.")
-        params[name] = _json_or_text(value)
-    return params
+        values[name] = value
+    return values
+
+
+def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
+    """The lines that are not blank, without space around them."""
+    # JSON may hold the other characters that Python splits lines at.
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
+        if line.strip():
+            yield number, line.strip()
+
+
+def parse_params(text: str) -> dict[str, Any]:
+    """Lines of ``name = value``, a value being JSON or else text; raises ValueError naming the line."""
+    return {name: _json_or_text(value) for name, value in parse_lines(text).items()}
 
 
 def _json_or_text(value: str) -> Any:
@@ -45,7 +56,11 @@ def params_text(params: Mapping[str, Any]) -> str:
 
 
 def _value_text(value: Any) -> str:
-    plain = isinstance(value, str) and value.splitlines() == [value] and value.strip() == value
-    if plain and isinstance(_json_or_text(value), str) and not value.startswith('"'):
-        return str(value)
+    if isinstance(value, str) and is_plain(value) and isinstance(_json_or_text(value), str):
+        return value
     return json.dumps(value, ensure_ascii=False)
+
+
+def is_plain(text: str) -> bool:
+    """Whether it can stand in a line as it is, rather than between quotation marks."""
+    return text.splitlines() == [text] and text.strip() == text and not text.startswith('"')

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from chains.admin.jsontext import params_text
+from chains.admin.optiontext import choices_text
+from chains.runtime.configurable import AnyOption, MaxTokensOption, TemperatureOption
 from chains.runtime.prompts import Placeholder, PromptSpec, Variable
-from chains.runtime.spec import LLMStep, Spec
+from chains.runtime.spec import Spec
+from chains.runtime.steps import LLMStep
 
 # Words are compared only in lines that are shorter: the time grows with the square.
 MAX_WORDS_LINE = 2000
@@ -42,6 +45,7 @@ def chain_text(spec: Spec) -> str:
         parts.append("── fallbacks\n" + "\n".join(f"{t.provider}: {t.model}" for t in spec.fallbacks))
     if spec.timeouts.run_s is not None:
         parts.append(f"── limits\nwhole run: {spec.timeouts.run_s:g} s")
+    parts += [_option_text(option) for option in spec.configurable]
     return "\n\n".join(parts)
 
 
@@ -59,6 +63,17 @@ def _step_text(number: int, step: LLMStep) -> str:
     lines.append(f"answer: {step.parser.kind}")
     if step.parser.json_schema is not None:
         lines.append(json.dumps(step.parser.json_schema, ensure_ascii=False, indent=2))
+    return "\n".join(lines)
+
+
+def _option_text(option: AnyOption) -> str:
+    what = option.field.replace("_", " ")
+    lines = [f"── callers may choose {option.name}: the {what} of {option.step}"]
+    if isinstance(option, TemperatureOption | MaxTokensOption):
+        lines.append(f"from {option.minimum:.10g} to {option.maximum:.10g}")
+    lines += choices_text(option).splitlines()
+    if option.description:
+        lines.append(f"description: {option.description}")
     return "\n".join(lines)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ERROR_FLAG, PAGE_VAR
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -17,9 +17,13 @@ from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.timezone import get_current_timezone, localdate, localtime
 
-from chains.models import Prompt, Run
+from chains.models import Feedback, Prompt, Run
 
 NONE = "\N{EN DASH}"
+
+# Of the run that an outer query is at.
+FEEDBACK = Feedback.objects.filter(run=OuterRef("pk")).order_by()
+THUMBS = FEEDBACK.filter(key="thumbs")
 
 
 class DayFilter(admin.SimpleListFilter):
@@ -53,22 +57,41 @@ class DayFilter(admin.SimpleListFilter):
             raise IncorrectLookupParameters from error
 
 
+class FeedbackFilter(admin.SimpleListFilter):
+    """Runs that people have judged."""
+
+    title = "feedback"
+    parameter_name = "feedback"
+    scores = {"up": 1, "down": 0}
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("up", "Thumbs up"), ("down", "Thumbs down"), ("any", "Any feedback")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        value = self.value()
+        if value in self.scores:
+            return queryset.filter(Exists(THUMBS.filter(score=self.scores[value])))
+        return queryset.filter(Exists(FEEDBACK)) if value == "any" else queryset
+
+
 @admin.register(Run)
 class RunAdmin(admin.ModelAdmin):
     list_display = (
         "short_id",
+        "created",
         "chain_at_version",
         "user",
         "badge",
+        "mark",
         "source",
         "tokens",
         "cost",
         "latency",
-        "created",
     )
     list_filter = (
         DayFilter,
         "status",
+        FeedbackFilter,
         "source",
         "chain",
         ("user", admin.RelatedOnlyFieldListFilter),
@@ -93,7 +116,9 @@ class RunAdmin(admin.ModelAdmin):
             },
         ),
         ("Input", {"fields": ["input_text"], "classes": ["wide-text"]}),
+        ("Config", {"fields": ["config_text"], "classes": ["wide-text"]}),
         ("Output", {"fields": ["output_text"], "classes": ["wide-text"]}),
+        ("Feedback", {"fields": ["feedback_table"], "classes": ["wide-text"]}),
         (
             "Figures",
             {
@@ -126,7 +151,9 @@ class RunAdmin(admin.ModelAdmin):
             "prompts",
             "error",
             "input_text",
+            "config_text",
             "output_text",
+            "feedback_table",
             "tokens",
             "cost",
             "first_token",
@@ -140,7 +167,10 @@ class RunAdmin(admin.ModelAdmin):
         match = request.resolver_match
         if match and match.url_name == f"{self.opts.app_label}_{self.opts.model_name}_changelist":
             # A megabyte each, perhaps, and the list shows none of it.
-            queryset = queryset.defer("input", "output", "calls", "prompt_versions")
+            queryset = queryset.defer("input", "output", "calls", "prompt_versions", "config")
+            queryset = queryset.annotate(
+                thumbs=Subquery(THUMBS.values("score")[:1]), has_feedback=Exists(FEEDBACK)
+            )
         return queryset
 
     def change_view(
@@ -168,9 +198,27 @@ class RunAdmin(admin.ModelAdmin):
     def badge(self, run: Run) -> str:
         return format_html('<span class="badge badge-{}">{}</span>', run.status, run.get_status_display())
 
+    @admin.display(
+        description=format_html('<span class="visually-hidden">{}</span>', "feedback"), empty_value=""
+    )
+    def mark(self, run: Any) -> str:
+        if not run.has_feedback:
+            return ""
+        name, sign = {1: ("Thumbs up", "▲"), 0: ("Thumbs down", "▼")}.get(run.thumbs, ("Feedback", "●"))
+        kind = {1: "succeeded", 0: "failed"}.get(run.thumbs, "quiet")
+        return format_html(
+            '<span class="badge badge-{}" role="img" title="{}" aria-label="{}">{}</span>',
+            kind,
+            name,
+            name,
+            sign,
+        )
+
     @admin.display(description="chain")
     def chain_at_version(self, run: Run) -> str:
-        return f"{run.chain_slug}@{run.chain_version_number}"
+        if run.package:
+            return f"{run.chain_slug} ({run.package})"
+        return f"{run.chain_slug}@{run.version_name}"
 
     @admin.display(description="created", ordering="created_at")
     def created(self, run: Run) -> str:
@@ -204,10 +252,14 @@ class RunAdmin(admin.ModelAdmin):
 
     @admin.display(description="chain")
     def chain_and_version(self, run: Run) -> str:
-        text = f"{run.chain_slug}, version {run.chain_version_number}"
+        number = run.chain_version_number
+        text = f"{run.chain_slug}, {run.package if number is None else f'version {number}'}"
         if run.chain is None:
             return f"{text} (deleted)"
-        return _version_link("chain", run.chain.pk, run.chain_version_number, text)
+        if number is None:
+            url = reverse("admin:chains_chain_change", args=[run.chain.pk])
+            return format_html('<a href="{}">{}</a>', url, text)
+        return _version_link("chain", run.chain.pk, number, text)
 
     @admin.display(description="prompts")
     def prompts(self, run: Run) -> str:
@@ -230,6 +282,10 @@ class RunAdmin(admin.ModelAdmin):
     def input_text(self, run: Run) -> str:
         return pretty(run.input)
 
+    @admin.display(description="config")
+    def config_text(self, run: Run) -> str:
+        return pretty(run.config or None)
+
     @admin.display(description="output")
     def output_text(self, run: Run) -> str:
         return pretty(run.output)
@@ -238,13 +294,24 @@ class RunAdmin(admin.ModelAdmin):
     def call_table(self, run: Run) -> str:
         return render_to_string("admin/chains/_calls.html", {"calls": run.calls})
 
+    @admin.display(description="feedback")
+    def feedback_table(self, run: Run) -> str:
+        judgements = [
+            (said, NONE if said.value is None else plain(said.value))
+            for said in run.feedback.select_related("user").order_by("created_at")
+        ]
+        return render_to_string("admin/chains/_feedback.html", {"judgements": judgements})
+
 
 def pretty(value: Any) -> str:
     """A text as it is, anything else as indented JSON; escaped either way."""
     if value is None:
         return NONE
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
-    return format_html('<pre class="readable">{}</pre>', text)
+    return format_html('<pre class="readable">{}</pre>', plain(value, indent=2))
+
+
+def plain(value: Any, indent: int | None = None) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=indent)
 
 
 def duration(milliseconds: int | None) -> str:

@@ -20,7 +20,7 @@ from chains.admin.versioned import VersionedForm
 from chains.models import Chain, LabelMove
 from chains.models.providers import slug_validator
 from chains.runtime.errors import ChainNotFound, InvalidSpec
-from chains.runtime.spec import LATEST, PRODUCTION
+from chains.runtime.steps import LATEST, PRODUCTION
 
 RECENT = 5
 
@@ -47,7 +47,7 @@ class VersionedAdmin(admin.ModelAdmin):
     list_display_links = ("slug", "name")
     search_fields = ("slug", "name", "description")
     formfield_overrides = {models.TextField: {"widget": AdminTextareaWidget(attrs={"rows": 2})}}
-    actions = ("publish_latest",)
+    actions: Any = ("publish_latest",)
 
     def publish(self, version: Any, *, by: Any, label: str) -> bool:
         raise NotImplementedError
@@ -94,7 +94,7 @@ class VersionedAdmin(admin.ModelAdmin):
             if version := versioned.latest():
                 self.publish_and_tell(request, versioned, version, PRODUCTION)
             else:
-                messages.error(request, f"{versioned} has no version.")
+                messages.error(request, f"{versioned} has no version to publish.")
 
     # --- The form --------------------------------------------------------------------------------
 
@@ -118,12 +118,17 @@ class VersionedAdmin(admin.ModelAdmin):
         form_url: str = "",
         extra_context: Any = None,
     ) -> Any:
-        context = {"show_save_and_add_another": False, "show_publish": True, "recent": []}
         versioned = self.get_object(request, object_id) if object_id else None
+        context = {"show_save_and_add_another": False, "show_publish": True, "recent": []}
+        context |= self.form_context(versioned)
         if versioned:
             title = {"title": versioned.name or versioned.slug, "subtitle": None}
             context |= title | self._versions_context(versioned, limit=RECENT)
         return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
+
+    def form_context(self, versioned: Any) -> dict[str, Any]:
+        """What the page of the form needs besides; ``None`` while one is added."""
+        return {}
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
@@ -218,7 +223,7 @@ class VersionedAdmin(admin.ModelAdmin):
         if asked := request.GET.get("against"):
             against = self._version_or_404(versioned, asked)
         context = {
-            **self._page_context(request, versioned, f"Versions of {versioned}"),
+            **self._page_context(request, versioned, f"Versions of {versioned}", crumb="Versions"),
             **self._versions_context(versioned),
             "moves": LabelMove.objects.of(versioned).select_related("by")[:50],
             "shown": shown,
@@ -241,8 +246,9 @@ class VersionedAdmin(admin.ModelAdmin):
                 self.publish_and_tell(request, versioned, version, label)
                 return HttpResponseRedirect(self._url("versions", versioned))
             form.add_error(None, f"Not done: someone has moved {label} meanwhile. Look again, please.")
+        title = f"Move {label} to version {version.number}?"
         context = {
-            **self._page_context(request, versioned, f"Move {label} to version {version.number}?"),
+            **self._page_context(request, versioned, title, crumb="Publish"),
             "form": form,
             "label": label,
             "version": version,
@@ -271,10 +277,13 @@ class VersionedAdmin(admin.ModelAdmin):
     def _url(self, page: str, versioned: Any) -> str:
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}", args=[versioned.pk])
 
-    def _page_context(self, request: HttpRequest, versioned: Any, title: str) -> dict[str, Any]:
+    def _page_context(
+        self, request: HttpRequest, versioned: Any, title: str, *, crumb: str
+    ) -> dict[str, Any]:
         return {
             **self.admin_site.each_context(request),
             "title": title,
+            "crumb": crumb,
             "opts": self.opts,
             "original": versioned,
             "change_url": self._url("change", versioned),

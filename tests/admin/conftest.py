@@ -84,7 +84,7 @@ def errors_in(response):
     """The errors of the change form and of its rows, by field."""
     form = response.context["adminform"].form
     found = {name: list(errors) for name, errors in form.errors.items()}
-    for name in ("messages", "variables", "steps", "fallbacks"):
+    for name in ("messages", "variables", "steps", "fallbacks", "configurable"):
         if name in form.fields:
             for index, row in enumerate(form[name].data.forms):
                 found |= {f"{name}-{index}-{cell}": list(errors) for cell, errors in row.errors.items()}

@@ -7,6 +7,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
 
 from chains.models import Chain, LabelMove, Provider
+from chains.models.chains import ENDPOINTS
 from tests.admin.conftest import chain_spec, errors_in, prompt_spec, url_of
 
 ADD = "/admin/chains/chain/add/"
@@ -155,6 +156,45 @@ def test_a_chain_for_groups_needs_a_group(editor, comedian):
     assert "groups" in errors_in(response)
 
 
+def test_endpoints_that_are_not_checked_are_switched_off_without_a_new_version(editor, comedian):
+    url = url_of(comedian)
+    assert editor.form(url)["endpoints"] == list(ENDPOINTS)
+
+    on = [name for name in ENDPOINTS if name not in ("playground", "batch")]
+    editor.submit(url, endpoints=on, config_keys=["tags"], expose_steps="on", system_messages="on")
+
+    comedian.refresh_from_db()
+    assert comedian.disabled_endpoints == ["batch", "playground"]
+    assert comedian.config_keys == ["tags"]
+    assert (comedian.expose_steps, comedian.system_messages) == (True, True)
+    assert comedian.versions.count() == 1
+    form = editor.form(url)
+    assert (form["endpoints"], form["config_keys"]) == (on, ["tags"])
+    assert "Config of callers: 'configurable' → 'tags'" in LogEntry.objects.get().change_message
+
+
+def test_a_chain_may_have_every_endpoint_switched_off(editor, comedian):
+    form = editor.form(url_of(comedian))
+    del form["endpoints"], form["config_keys"]
+
+    editor.submit(url_of(comedian), form=form)
+
+    comedian.refresh_from_db()
+    assert (comedian.disabled_endpoints, comedian.config_keys) == (list(ENDPOINTS), [])
+
+
+def test_what_is_no_endpoint_or_key_is_refused_and_the_page_keeps_what_was_checked(editor, comedian):
+    form = editor.form(url_of(comedian)) | {"endpoints": ["invoke"], "config_keys": ["tags"]}
+
+    response = editor.submit(
+        url_of(comedian), form=form, endpoints=["invoke", "x"], config_keys=["tags", "callbacks"]
+    )
+
+    assert set(errors_in(response)) == {"endpoints", "config_keys"}
+    page = editor.read(response)
+    assert (page["endpoints"], page["config_keys"]) == (["invoke"], ["tags"])
+
+
 def test_groups_are_saved_and_the_history_names_them(editor, comedian):
     friends = Group.objects.create(name="friends")
     editor.submit(url_of(comedian), access="groups", groups=[friends.pk])
@@ -277,3 +317,7 @@ def test_the_draft_and_production_can_be_tried_from_the_form(editor, comedian, a
     comedian.point("production", comedian.latest(), by=alice)
 
     assert "/chains/comedian/playground/" in editor.client.get(url_of(comedian)).content.decode()
+
+    Chain.objects.update(disabled_endpoints=["playground"])
+
+    assert "/playground/" not in editor.client.get(url_of(comedian)).content.decode()

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from chains.models import Run
+from chains.models import Chain, Run
 from tests.admin.conftest import url_of
 
 LIST = "/admin/chains/run/"
@@ -112,6 +112,52 @@ def test_a_run_that_failed_says_why_and_outlives_its_chain_and_user(editor, make
         assert text in page
 
 
+def test_a_run_of_a_chain_in_code_names_its_package_and_shows_its_config(editor, make_run):
+    code = Chain.objects.create(slug="shout", kind="code")
+    run = make_run(
+        chain=code,
+        chain_slug="shout",
+        chain_version=None,
+        chain_version_number=None,
+        package="jokes 1.2.0",
+        source="events",
+        config={"configurable": {"volume": 11}},
+    )
+
+    assert "shout (jokes 1.2.0)" in editor.client.get(LIST).content.decode()
+    page = editor.client.get(url_of(run)).content.decode()
+    for text in ("shout, jokes 1.2.0", "&quot;volume&quot;: 11", "stream_events", url_of(code)):
+        assert text in page
+
+
+def test_a_run_shows_its_feedback(editor, make_run, bob):
+    run = make_run()
+    run.feedback.create(user=bob, key="thumbs", score=0, comment="Too <b>long</b>.")
+    run.feedback.create(user=None, key="tone", value={"formal": True}, score=0.25)
+
+    page = editor.client.get(url_of(run)).content.decode()
+
+    for text in ("thumbs", "Too &lt;b&gt;long", "bob", "{&quot;formal&quot;: true}", "0.25", "deleted user"):
+        assert text in page
+
+
+def test_runs_can_be_filtered_by_feedback(editor, make_run, bob):
+    good, bad, other, plain = (make_run() for _ in range(4))
+    good.feedback.create(user=bob, key="thumbs", score=1)
+    good.feedback.create(user=bob, key="tone", score=0)
+    bad.feedback.create(user=bob, key="thumbs", score=0)
+    other.feedback.create(user=bob, key="tone", score=1)
+
+    assert listed(editor, feedback="up") == [good]
+    assert listed(editor, feedback="down") == [bad]
+    assert listed(editor, feedback="any") == [other, bad, good]
+    assert listed(editor, feedback="nonsense") == [plain, other, bad, good]
+    page = editor.client.get(LIST).content.decode()
+    assert [page.count(f'aria-label="{name}"') for name in ("Thumbs up", "Thumbs down", "Feedback")] == [
+        1
+    ] * 3
+
+
 def test_nobody_writes_runs(superuser, make_run):
     run = make_run()
 
@@ -123,7 +169,7 @@ def test_nobody_writes_runs(superuser, make_run):
 
 def test_a_longer_list_needs_no_more_queries(editor, make_run, django_assert_max_num_queries):
     for _ in range(60):
-        make_run()
+        make_run().feedback.create(key="thumbs", score=1)
 
     with django_assert_max_num_queries(14) as queries:
         editor.client.get(LIST)
