@@ -3,10 +3,14 @@
 import re
 import uuid
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from asgiref.sync import markcoroutinefunction
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
+from django.middleware.clickjacking import XFrameOptionsMiddleware
+from django.middleware.common import CommonMiddleware
+from django.middleware.security import SecurityMiddleware
 
 from chains.api.errors import problem_of, respond
 from chains.runtime.errors import ChainNotFound
@@ -36,3 +40,33 @@ class RequestContext:
         response.headers["X-Request-ID"] = request.id  # type: ignore[attr-defined]
         response.headers.setdefault("Content-Security-Policy", settings.CONTENT_SECURITY_POLICY)
         return response
+
+
+class InTheLoop:
+    """One of Django's own middlewares, whose hooks wait for nothing, without its trips to a thread."""
+
+    sync_capable = False
+    async_capable = True
+    hooks_class: Any
+
+    def __init__(self, get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]]):
+        self.get_response = get_response
+        self.hooks = self.hooks_class(get_response)
+        markcoroutinefunction(self)
+
+    async def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        before = getattr(self.hooks, "process_request", None)
+        response = (before(request) if before else None) or await self.get_response(request)
+        return self.hooks.process_response(request, response)
+
+
+class Security(InTheLoop):
+    hooks_class = SecurityMiddleware
+
+
+class Common(InTheLoop):
+    hooks_class = CommonMiddleware
+
+
+class XFrameOptions(InTheLoop):
+    hooks_class = XFrameOptionsMiddleware

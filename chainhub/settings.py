@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import environ
+from corsheaders.defaults import default_headers
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
@@ -64,7 +65,8 @@ HOST = env.str("HOST", "127.0.0.1")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 if "*" in ALLOWED_HOSTS:
     raise ImproperlyConfigured("ALLOWED_HOSTS must name hosts; '*' would let anyone forge one.")
-# Full origins (scheme, host, port) whose pages may open the WebSocket or post forms with a session.
+# Full origins (scheme, host, port) whose pages may call the API with a key, open the WebSocket or post
+# forms with a session.
 ALLOWED_ORIGINS = env.list(
     "ALLOWED_ORIGINS", default=[f"http://{host}:{PORT}" for host in ("localhost", "127.0.0.1")]
 )
@@ -73,6 +75,17 @@ for _origin in ALLOWED_ORIGINS:
     if _parts.scheme not in ("http", "https") or not _parts.netloc or _parts.path:
         raise ImproperlyConfigured(f"ALLOWED_ORIGINS: {_origin!r} is not like https://example.com")
 CSRF_TRUSTED_ORIGINS = ALLOWED_ORIGINS
+CORS_ALLOWED_ORIGINS = ALLOWED_ORIGINS
+CORS_URLS_REGEX = r"^/(?:api|chains)/"
+CORS_ALLOW_HEADERS = [*default_headers, "x-api-key", "x-request-id", "cache-control"]
+CORS_EXPOSE_HEADERS = [
+    "retry-after",
+    "x-chainhub-cost",
+    "x-chainhub-prompts",
+    "x-chainhub-run-id",
+    "x-chainhub-version",
+    "x-request-id",
+]
 ADMIN_PATH = env.str("ADMIN_PATH", "admin").strip("/")
 
 # --- The server (manage.py serve) --------------------------------------------------------------
@@ -83,7 +96,11 @@ BODY_SECONDS = env.float("BODY_SECONDS", 30)
 STALL_SECONDS = env.float("STALL_SECONDS", 30)
 # Longer than the minute for which load balancers keep a connection that nobody uses.
 IDLE_SECONDS = env.float("IDLE_SECONDS", 75)
+# Of each process.
 MAX_CONNECTIONS = env.int("MAX_CONNECTIONS", 1000)
+WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", 1)
+if WEB_CONCURRENCY < 1:
+    raise ImproperlyConfigured("WEB_CONCURRENCY is the number of serving processes: 1 or more.")
 # On SIGTERM, what runs may finish. Hosts kill after 30 seconds; the last words take a few.
 DRAIN_SECONDS = env.float("DRAIN_SECONDS", 25)
 
@@ -99,6 +116,7 @@ INSTALLED_APPS = [
     "servestatic",
     "django.contrib.staticfiles",
     "channels",
+    "corsheaders",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -109,6 +127,7 @@ INSTALLED_APPS = [
 # that leaves cannot cancel it.
 MIDDLEWARE = [
     "chainhub.middleware.RequestContext",
+    "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -241,7 +260,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 3000
 MAX_BATCH_INPUTS = 100
 BATCH_CONCURRENCY = env.int("BATCH_CONCURRENCY", 8)
-WEBSOCKET_MAX_FRAME_BYTES = 64 * 1024
+# The same input fits through every door, a file from the playground's form included.
+WEBSOCKET_MAX_FRAME_BYTES = MAX_BODY_BYTES
 SSE_PING_SECONDS = 15
 
 REST_FRAMEWORK = {
@@ -266,6 +286,9 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "POSTPROCESSING_HOOKS": ["chains.api.schema.add_chain_paths"],
 }
+
+# Modules that register chains in code, beside ``runnables`` of every installed app.
+RUNNABLES = env.list("CHAINHUB_RUNNABLES", default=[])
 
 # --- The demo ----------------------------------------------------------------------------------
 

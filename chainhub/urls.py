@@ -19,8 +19,9 @@ from chains.runtime.errors import ChainHubError, ChainNotFound
 FOR_PROGRAMS = r"(?:api/|chains/(?![^/]*/playground/))"
 
 urlpatterns = [
-    path("", include("chains.playground.urls")),
+    # First, because they are called most.
     path("", include("chains.api.urls")),
+    path("", include("chains.playground.urls")),
     path("account/", include("accounts.urls")),
     path(f"{settings.ADMIN_PATH}/", admin.site.urls),
     path("healthz", health.alive),

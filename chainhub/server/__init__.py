@@ -7,18 +7,24 @@ parts of daphne, Twisted and autobahn that this leans on are listed in tests/fau
 import asyncio
 import logging
 import signal
+import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from daphne.server import Server as DaphneServer
 from daphne.server import reactor
+from twisted.internet import tcp
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import ReactorNotRunning
 from twisted.logger import globalLogBeginner
 
+from chainhub.server.acceptor import Acceptor
 from chainhub.server.access import NOTES
 from chainhub.server.http import Channel, Factory, Request
 from chainhub.server.limits import Limits
+from chainhub.server.processes import Lifeline
 from chainhub.server.websocket import Socket, SocketFactory
 
 logger = logging.getLogger(__name__)
@@ -38,13 +44,15 @@ async def nothing() -> None:
 class Server(DaphneServer):
     """``busy`` tells whether runs are under way, ``interrupt`` ends them and waits for that.
 
-    ``on_drain`` is called when the process has been told to stop.
+    ``on_drain`` is called when the process has been told to stop. A worker of several has a ``lifeline``.
     """
 
     def __init__(
         self,
         *,
+        listening: socket.socket,
         limits: Limits,
+        lifeline: Lifeline | None = None,
         busy: Callable[[], bool] = lambda: False,
         interrupt: Callable[[], Awaitable[None]] = nothing,
         on_drain: Callable[[], None] = lambda: None,
@@ -56,13 +64,17 @@ class Server(DaphneServer):
             # A body in one piece, as it is small enough to be read whole.
             request_buffer_size=limits.body_bytes + 1,
             server_name="",
+            # Daphne insists on one; the listening socket is there already.
+            endpoints=["none"],
             **options,
         )
-        self.limits = limits
+        self.limits, self.lifeline = limits, lifeline
+        self.acceptor = Acceptor(
+            listening, shared=lifeline is not None, take=self._take, load=lambda: len(self.transports)
+        )
         self.busy, self.interrupt, self.on_drain = busy, interrupt, on_drain
-        self.draining = self.hurried = self.failed = False
+        self.draining = self.hurried = False
         self.transports: set[Any] = set()
-        self.ports: list[Any] = []
 
     def run(self) -> None:
         """Serve until told to stop. Daphne's own ``run`` names its factories, hence this one."""
@@ -81,22 +93,31 @@ class Server(DaphneServer):
         globalLogBeginner.beginLoggingTo([log_failure], redirectStandardIO=False, discardBuffer=True)
         reactor.callLater(1, self.application_checker)
         reactor.callLater(2, self.timeout_checker)
-        for endpoint in self.endpoints:
-            listening = serverFromString(reactor, endpoint).listen(self.http_factory)
-            listening.addCallbacks(self.listen_success, self.listen_error)
-        asyncio.set_event_loop(reactor._asyncioEventloop)
+        loop = reactor._asyncioEventloop
+        asyncio.set_event_loop(loop)
+        self.acceptor.start(loop)
+        if self.lifeline is not None:
+            self.lifeline.listen(loop, stop=self.stop, hurry=self._hurry)
+            loop.call_soon(self.lifeline.say_ready)
+        if self.ready_callable is not None:
+            loop.call_soon(self.ready_callable)
         # Twisted waits for a Deferred that comes from a trigger before its shutdown.
         reactor.addSystemEventTrigger("before", "shutdown", self._start_drain)
-        if not self.abort_start:
-            reactor.run()
+        reactor.run()
 
-    def listen_success(self, port: Any) -> None:
-        self.ports.append(port)
-        super().listen_success(port)
+    def _take(self, connection: socket.socket, address: Any) -> None:
+        """What Twisted's own port does with a connection that it has accepted."""
+        kind = IPv6Address if connection.family == socket.AF_INET6 else IPv4Address
+        protocol = self.http_factory.buildProtocol(kind("TCP", *address))
+        protocol.makeConnection(tcp.Server(connection, protocol, address, None, 0, reactor))
 
-    def listen_error(self, failure: Any) -> None:
-        self.failed = True
-        super().listen_error(failure)
+    def stop(self) -> None:
+        """Begin to end, unless that has begun."""
+        if not self.draining:
+            self.draining = True
+            # A signal may have come at the same moment.
+            with suppress(ReactorNotRunning):
+                reactor.stop()
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
         return super().create_application(protocol, scope | {NOTES: protocol.notes})
@@ -119,10 +140,11 @@ class Server(DaphneServer):
         logger.info("Stopping: what runs may finish within %s s", self.limits.drain_s)
         self.draining = True
         self.on_drain()
+        # A worker hears of haste from its supervisor: a host may send its one signal to every process.
+        once_more = signal.SIG_IGN if self.lifeline else lambda *_: reactor.callFromThread(self._hurry)
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: reactor.callFromThread(self._hurry))
-        for port in self.ports:
-            port.stopListening()
+            signal.signal(number, once_more)
+        self.acceptor.stop()
         await self._until(lambda: not self._under_way(), self.limits.drain_s)
         self.hurried = False
         interrupting = asyncio.ensure_future(self.interrupt())
@@ -169,4 +191,4 @@ class Server(DaphneServer):
 def log_failure(event: dict[str, Any]) -> None:
     """What Twisted catches would else be told to nobody."""
     if failure := event.get("log_failure"):
-        logger.error("A connection failed: %s", failure.getTraceback())
+        logger.error("Unexpected: %s", failure.getTraceback())

@@ -7,6 +7,7 @@ from django.test import Client
 from django.urls import URLPattern, get_resolver
 
 from chainhub.urls import FOR_PROGRAMS
+from chains.api.urls import FOR_A_CONFIG
 from chains.models import Run
 
 # What a stranger may see. All other addresses refuse: a new one has to be written down on one side.
@@ -24,25 +25,30 @@ PUBLIC = {
 REFUSED = {
     "",
     "chains/<ref>/playground/",
+    "chains/<ref>/playground/chat/",
     "chains/<ref>/playground/run/",
     "chains/<ref>/playground/runs/",
     "runs/<uuid:run_id>/",
-    "chains/<ref:ref>/invoke",
-    "chains/<ref:ref>/batch",
-    "chains/<ref:ref>/stream",
-    "chains/<ref:ref>/input_schema",
-    "chains/<ref:ref>/output_schema",
-    "chains/<ref:ref>/config_schema",
+    *(f"chains/<ref:ref>/{name}" for name in FOR_A_CONFIG),
+    *(f"chains/<ref:ref>/c/<str:config_hash>/{name}" for name in FOR_A_CONFIG),
+    "chains/<ref:ref>/feedback",
     "api/v1/chains/",
     "api/v1/chains/<slug:slug>/",
     "api/v1/runs/",
     "api/v1/runs/<uuid:run_id>/",
+    "metrics",
     "account/",
     "account/keys/<slug:key_id>/revoke/",
 }
 # Nothing is there, and it says so to anyone.
 NOTHING = {FOR_PROGRAMS}
-VALUES = {"ref": "joke", "slug": "joke", "key_id": "key_x", "run_id": "00000000-0000-0000-0000-000000000000"}
+VALUES = {
+    "ref": "joke",
+    "slug": "joke",
+    "key_id": "key_x",
+    "config_hash": "N4XyA",
+    "run_id": "00000000-0000-0000-0000-000000000000",
+}
 
 
 def routes(patterns=None, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:

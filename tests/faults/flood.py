@@ -13,6 +13,7 @@ from typing import Any
 
 from chainhub.server import Server
 from chainhub.server.limits import Limits
+from chainhub.server.processes import listen
 
 PIECE = b"x" * 20_000
 PIECES = 10_000  # 200 MB
@@ -103,6 +104,6 @@ if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(name)s %(levelname)s %(message)s")
     Server(
         application=application,
-        endpoints=[f"tcp:port={sys.argv[1]}:interface=127.0.0.1:backlog=512"],
+        listening=listen("127.0.0.1", int(sys.argv[1]), backlog=512),
         limits=Limits(**DEFAULTS | json.loads(sys.argv[2])),
     ).run()

@@ -66,6 +66,7 @@ def test_a_run_of_a_killed_process_is_interrupted_at_the_next_start(servers, ali
     first = servers()
     response = open_stream(first, alice_key)
     assert read_until(response, "data") == '"one"'
+    wait_until(Run.objects.exists)
 
     os.kill(first.process.pid, signal.SIGKILL)
     first.process.wait(10)
@@ -131,7 +132,7 @@ def test_a_client_that_is_gone_cancels_its_run(server, alice_key, poem, upstream
     response.close()
 
     assert upstream.wait_for(lambda: upstream.disconnects == 1)
-    wait_until(lambda: Run.objects.get().status == "cancelled")
+    wait_until(lambda: Run.objects.filter(status="cancelled").count() == 1)
 
 
 # Forked once everything is imported, which takes far longer than the work.
@@ -141,11 +142,12 @@ import django
 django.setup()
 from accounts.auth import Caller
 from accounts.models import User
-from chains.actions.runs import RunCall, run_chain
+from chains.actions.prepare import RunCall
+from chains.actions.runs import run_chain
 
 async def write(topic):
     caller = Caller(user=await User.objects.aget(username="alice"), key=None)
-    call = RunCall(slug="joke", caller=caller, input={"topic": topic}, source="rest", streaming=False)
+    call = RunCall(slug="joke", caller=caller, input={"topic": topic}, source="rest")
     for _ in range(5):
         await asyncio.gather(*(run_chain(call) for _ in range(5)))
 

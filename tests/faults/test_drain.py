@@ -95,7 +95,7 @@ def test_fifty_streams_end_whole(draining_server, alice, alice_key, slow):
     streams = open_streams(server, alice_key, "slow")
     client = open_socket(server, alice, "slow")
     start_run(client)
-    assert Run.objects.running().count() == STREAMS + 1
+    wait_until(lambda: Run.objects.running().count() == STREAMS + 1)
 
     server.process.terminate()
     bodies = [stream.read().decode() for stream in streams]
@@ -159,6 +159,7 @@ def test_while_it_drains_it_is_not_ready_and_takes_nobody_new(draining_server, a
 def test_while_it_drains_an_open_socket_starts_no_run(draining_server, alice, alice_key, endless):
     server = draining_server(DRAIN_SECONDS="2")
     stream, client = open_stream(server, alice_key, "endless"), open_socket(server, alice, "endless")
+    wait_until(Run.objects.exists)
 
     server.process.terminate()
     wait_until(lambda: refuses(server.url.removeprefix("http://")), seconds=2)

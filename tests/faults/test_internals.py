@@ -1,5 +1,5 @@
-"""What the server leans on in daphne, Twisted and autobahn, each by name: a new version that moves
-one of them fails here first, before a limit silently stops to hold.
+"""What we lean on in daphne, Twisted, autobahn, Django and langchain-openai, each by name: a new version
+that moves one of them fails here first, before a limit silently stops to hold.
 """
 
 import ast
@@ -11,6 +11,9 @@ import pytest
 from daphne import server as daphne_server
 from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
+from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.base import BaseHandler
+from langchain_openai import ChatOpenAI
 from twisted.internet import abstract, tcp
 from twisted.internet.interfaces import IConsumer, IHalfCloseableDescriptor, IPushProducer
 from twisted.protocols.policies import TimeoutMixin
@@ -18,6 +21,7 @@ from twisted.web import http
 
 from chainhub.server.http import Channel, Factory, Request
 from chainhub.server.websocket import Socket, SocketFactory
+from chains.runtime.kinds import openai_direct
 
 
 def calls(function) -> set[str]:
@@ -126,9 +130,18 @@ def test_what_is_run_in_place_of_daphnes_own_sets_up_the_same():
 
     theirs = calls(daphne_server.Server.run) - {"info", "partial", "get_event_loop", "set_debug", "str"}
     theirs -= {"HTTPFactory", "WebSocketFactory", "STDLibLogObserver", "ready_callable", "append"}
-    theirs -= {"addCallback", "addErrback"}
+    # The listening socket is there before the server, and connections are adopted from it.
+    theirs -= {"serverFromString", "listen", "addCallback", "addErrback"}
 
     assert theirs <= calls(Server.run)
+
+
+def test_twisted_makes_its_connections_as_we_do():
+    assert {"buildProtocol", "transport", "makeConnection"} <= calls(tcp.Port.doRead)
+    assert tcp.Port.transport is tcp.Server
+    assert parameters(tcp.Server.__init__)[1:] == [
+        *("sock", "protocol", "client", "server", "sessionno", "reactor"),
+    ]
 
 
 def test_twisted_asks_a_request_for_its_forms_only_where_told_to():
@@ -155,3 +168,23 @@ def test_daphnes_details_of_a_connection_keep_their_names():
 
 def test_http2_which_has_channels_of_its_own_is_not_spoken():
     assert not http.H2_ENABLED
+
+
+def test_django_answers_in_the_steps_that_the_short_way_takes_one_by_one():
+    steps = ["read_body", "create_request", "run_get_response", "send_response", "_get_response_async"]
+
+    assert all(inspect.isfunction(getattr(ASGIHandler, name)) for name in steps)
+    assert parameters(ASGIHandler.create_request) == ["self", "scope", "body_file"]
+    assert parameters(ASGIHandler.send_response) == ["self", "response", "send"]
+    # What load_middleware leaves behind is what answers a request.
+    assert "_middleware_chain" in attributes(BaseHandler.load_middleware)
+    assert "_middleware_chain" in attributes(BaseHandler.get_response_async)
+
+
+def test_langchain_openai_has_what_calls_without_the_sdk_are_made_of():
+    assert openai_direct.is_possible()
+    assert parameters(ChatOpenAI._convert_chunk_to_generation_chunk)[1:] == [
+        "chunk",
+        "default_chunk_class",
+        "base_generation_info",
+    ]

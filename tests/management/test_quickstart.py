@@ -37,7 +37,7 @@ def quickstart(var: Path, **environment: str) -> Iterator[str]:
         )
     try:
         wait_until(
-            lambda: "Listening on" in log.read_text() or process.poll() is not None,
+            lambda: "Serving on" in log.read_text() or process.poll() is not None,
             seconds=60,
             or_say=log.read_text,
         )

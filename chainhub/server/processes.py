@@ -1,0 +1,203 @@
+"""Several processes that share one listening socket: started, replaced when they die, stopped together."""
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+logger = logging.getLogger(__name__)
+
+# Before a process is replaced: at once, then ever later while its successors do not live for STEADY_S.
+PAUSES_S = (0, 1, 2, 4, 8, 16, 30)
+STEADY_S = 30
+READY, STOP, HURRY = b".", b"s", b"h"
+
+
+def listen(host: str, port: int, *, backlog: int) -> socket.socket:
+    """A listening socket that several processes may accept from; raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    everywhere = host == "::" and socket.has_dualstack_ipv6()
+    listening = socket.create_server((host, port), family=family, backlog=backlog, dualstack_ipv6=everywhere)
+    listening.setblocking(False)
+    return listening
+
+
+def inherited(fd: int) -> socket.socket:
+    """The socket that the supervisor passed on, and that is not to be passed on any further."""
+    given = socket.socket(fileno=fd)
+    given.set_inheritable(False)
+    return given
+
+
+class Lifeline:
+    """A worker's end of its connection to the supervisor: it says that it is ready, and is told to stop.
+
+    Not by signals: hosts send theirs to every process, and the second one would mean to hurry.
+    """
+
+    def __init__(self, fd: int):
+        self._socket = inherited(fd)
+        self._stopped = False
+
+    def say_ready(self) -> None:
+        self._socket.send(READY)
+
+    def listen(
+        self, loop: asyncio.AbstractEventLoop, *, stop: Callable[[], None], hurry: Callable[[], None]
+    ) -> None:
+        """Call ``stop`` once, also where the supervisor has died, and ``hurry`` when that takes too long."""
+
+        def hear() -> None:
+            heard = self._socket.recv(16)
+            if not self._stopped:
+                self._stopped = True
+                stop()
+            if HURRY in heard:
+                hurry()
+            if not heard:
+                loop.remove_reader(self._socket)
+
+        loop.add_reader(self._socket, hear)
+
+
+@dataclass(kw_only=True, eq=False)
+class Worker:
+    process: asyncio.subprocess.Process
+    line: socket.socket
+    ready: bool = False
+
+
+class Supervisor:
+    """Runs ``command`` in ``count`` processes; its placeholders get the two descriptors they inherit.
+
+    ``{socket}`` is the listening socket, ``{lifeline}`` what a Lifeline is made of. A process that dies is
+    replaced; one that dies before any has ever been ready ends them all, as the next would fare no better.
+    ``buried`` is called with the process id of each that has ended.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        listening: socket.socket,
+        count: int,
+        stop_within_s: float,
+        ready_within_s: float = 60,
+        buried: Callable[[int], None] = lambda pid: None,
+    ):
+        self.command, self.listening, self.count = command, listening, count
+        self.stop_within_s, self.ready_within_s, self.buried = stop_within_s, ready_within_s, buried
+        self.workers: set[Worker] = set()
+        self.stopping = asyncio.Event()
+        self.ever_ready = self.failed = False
+
+    async def run(self) -> bool:
+        """Until told to stop by SIGTERM or SIGINT, and all have ended; whether that went as it should."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        keepers = [asyncio.create_task(self._keep_one()) for _ in range(self.count)]
+        for keeper in keepers:
+            keeper.add_done_callback(self._kept)
+        await self.stopping.wait()
+        _, late = await asyncio.wait(keepers, timeout=self.stop_within_s)
+        for worker in self.workers:
+            logger.error("Worker %d does not end, and is killed", worker.process.pid)
+            with suppress(ProcessLookupError):
+                worker.process.kill()
+        if late:
+            await asyncio.wait(late)
+        return not (late or self.failed)
+
+    def _kept(self, keeper: asyncio.Task[None]) -> None:
+        if error := keeper.exception():
+            logger.error("The supervisor failed: the server stops", exc_info=error)
+            self.failed = True
+            self.stop()
+
+    def stop(self) -> None:
+        """Pass it on; told once more, the workers hurry."""
+        word = HURRY if self.stopping.is_set() else STOP
+        self.stopping.set()
+        # Once the workers have closed theirs too, connections are refused.
+        self.listening.close()
+        for worker in self.workers:
+            self._tell(worker, word)
+
+    def _tell(self, worker: Worker, word: bytes) -> None:
+        # It may have ended this very moment.
+        with suppress(OSError):
+            if worker.ready:
+                worker.line.send(word)
+            else:
+                # Has nothing to finish, and does not listen yet.
+                worker.process.terminate()
+
+    async def _keep_one(self) -> None:
+        loop = asyncio.get_running_loop()
+        attempt = 0
+        while not self.stopping.is_set():
+            began = loop.time()
+            try:
+                how = await self._live()
+            except OSError as error:
+                how = f"could not be started ({error})"
+            if self.stopping.is_set():
+                return
+            if not self.ever_ready:
+                logger.error("Worker %s before it was ready: the server stops", how)
+                self.failed = True
+                self.stop()
+                return
+            attempt = 0 if loop.time() - began >= STEADY_S else attempt
+            pause_s = PAUSES_S[min(attempt, len(PAUSES_S) - 1)]
+            attempt += 1
+            logger.error("Worker %s; the next one starts %s", how, f"in {pause_s} s" if pause_s else "now")
+            try:
+                await asyncio.wait_for(self.stopping.wait(), pause_s)
+            except TimeoutError:
+                continue
+
+    async def _live(self) -> str:
+        """The life of one worker, and how it ended."""
+        worker = await self._start()
+        self.workers.add(worker)
+        if self.stopping.is_set():
+            self._tell(worker, STOP)
+        try:
+            async with asyncio.timeout(self.ready_within_s):
+                worker.ready = bool(await asyncio.get_running_loop().sock_recv(worker.line, len(READY)))
+        except TimeoutError:
+            logger.error("Worker %d hangs, and is killed", worker.process.pid)
+            worker.process.kill()
+        if worker.ready:
+            self.ever_ready = True
+            logger.info("Worker %d is ready", worker.process.pid)
+        code = await worker.process.wait()
+        self.workers.discard(worker)
+        worker.line.close()
+        self.buried(worker.process.pid)
+        ended = f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
+        return f"{worker.process.pid} {ended}"
+
+    async def _start(self) -> Worker:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        try:
+            with theirs:
+                places = {"socket": self.listening.fileno(), "lifeline": theirs.fileno()}
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    *(part.format(**places) for part in self.command),
+                    pass_fds=tuple(places.values()),
+                    # Ctrl-C in a terminal reaches a whole group; the workers hear of it from here.
+                    start_new_session=True,
+                )
+        except BaseException:
+            ours.close()
+            raise
+        return Worker(process=process, line=ours)
