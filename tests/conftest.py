@@ -21,6 +21,7 @@ from accounts.keys import issue_key
 from accounts.models import User
 from chains.actions.demo import seed_demo
 from chains.models import Chain, Prompt, Provider
+from chains.runtime import registry as chains_in_code
 from chains.runtime.prompts import PromptSpec
 from chains.runtime.spec import parse_spec
 from tests.upstream import Upstream
@@ -83,6 +84,11 @@ def as_alice(alice) -> Caller:
 @pytest.fixture
 def alice_key(alice) -> str:
     return issue_key(user=alice, name="tests", expires_at=None).secret
+
+
+@pytest.fixture
+def root_key(root) -> str:
+    return issue_key(user=root, name="tests", expires_at=None).secret
 
 
 @pytest.fixture
@@ -153,6 +159,15 @@ def over_http(prompt: str, *, name: str = "answer", **data: Any) -> dict:
     return {"name": name, "prompt": {"slug": prompt}, "provider": "openai", "model": "test-model"} | data
 
 
+@pytest.fixture
+def registry() -> Iterator[None]:
+    """What a test registers is forgotten after it."""
+    before = dict(chains_in_code._registered)
+    yield
+    chains_in_code._registered.clear()
+    chains_in_code._registered.update(before)
+
+
 # --- A server of its own -----------------------------------------------------------------------
 
 
@@ -183,16 +198,19 @@ def database_url() -> str:
     return f"postgres://{login}@{data['HOST']}:{data['PORT']}/{data['NAME']}"
 
 
-def start_server(log: Path, **environment: str) -> Server:
-    port = free_port()
-    variables = {
+def environment_of_servers(port: int) -> dict[str, str]:
+    return {
         **os.environ,
         "DEBUG": "on",
         "DATABASE_URL": database_url(),
         "PORT": str(port),
         "DATABASE_POOL_SIZE": "4",
-        **environment,
     }
+
+
+def start_server(log: Path, **environment: str) -> Server:
+    port = free_port()
+    variables = environment_of_servers(port) | environment
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "manage.py", "serve"], cwd=ROOT, env=variables, stdout=output, stderr=output

@@ -9,9 +9,15 @@ from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.conf import settings
 from django.test import AsyncClient, Client
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
 
 from chainhub.asgi import application
 from chains.models import Run
+from chains.runtime.registry import register
+from tests.api.conftest import frames, sent
 from tests.conftest import add_chain, add_prompt, over_http, step
 from tests.upstream import answers, cut, error_event, fails, garbage, html, rate_limited
 
@@ -46,12 +52,11 @@ async def by_stream(key: str, user: Any, slug: str, value: Any) -> tuple[Any, st
     if response.status_code != 200:
         return None, response.json()["code"]
     chunks, code = [], ""
-    async for frame in response.streaming_content:
-        lines = frame.decode().split("\r\n")
-        if lines[0] == "event: data":
-            chunks.append(json.loads(lines[1].removeprefix("data: ")))
-        elif lines[0] == "event: error":
-            code = json.loads(lines[1].removeprefix("data: "))["code"]
+    for event, data in frames(await sent(response)):
+        if event == "data":
+            chunks.append(json.loads(data))
+        elif event == "error":
+            code = json.loads(data)["code"]
     return None if code else total(chunks), code
 
 
@@ -200,3 +205,72 @@ async def test_a_second_step_sees_what_the_first_one_gave_by_every_way(alice, al
     outcomes = await run_every_way(alice, alice_key, "article", {"topic": "cats"})
 
     assert outcomes == [("Write: Outline cats about cats", "")] * len(WAYS)
+
+
+# --- Chains in code ----------------------------------------------------------------------------
+
+
+def ask_upstream(upstream: Any) -> Any:
+    model = ChatOpenAI(
+        model="test-model",
+        base_url=upstream.base_url,
+        api_key=SecretStr("sk-CANARY"),
+        max_retries=0,
+        stream_usage=True,
+    )
+    return ChatPromptTemplate.from_template("{topic}") | model | StrOutputParser()
+
+
+async def test_code_gives_the_same_answer_and_the_same_row_by_every_way(alice, alice_key, registry, upstream):
+    register("ask", ask_upstream(upstream))
+    upstream.script(*[answers("one two, three")] * len(WAYS))
+
+    outcomes = await run_every_way(alice, alice_key, "ask", {"topic": "x"})
+
+    assert outcomes == [("one two, three", "")] * len(WAYS)
+    first, *others = await rows()
+    assert others == [first] * (len(WAYS) - 1)
+    assert (first["status"], first["output"], first["chain_version_number"]) == (
+        "succeeded",
+        "one two, three",
+        None,
+    )
+    assert (first["input_tokens"], first["output_tokens"], first["finish_reason"]) == (1, 3, "stop")
+
+
+def fail(value: Any) -> str:
+    raise LookupError("CANARY")
+
+
+async def nap(value: Any) -> None:
+    await asyncio.sleep(9)
+
+
+CODE_FAULTS = {
+    "internal_error": lambda upstream: fail,
+    "run_timeout": lambda upstream: nap,
+    "provider_auth_failed": ask_upstream,
+}
+
+
+@pytest.mark.parametrize("code", CODE_FAULTS)
+async def test_codes_fault_has_the_same_code_and_row_by_every_way(alice, alice_key, registry, upstream, code):
+    upstream.script(*[fails(401)] * len(WAYS))
+    register("ask", CODE_FAULTS[code](upstream), timeout_s=0.3 if code == "run_timeout" else 10)
+
+    outcomes = await run_every_way(alice, alice_key, "ask", {"topic": "x"})
+
+    assert outcomes == [(None, code)] * len(WAYS)
+    first, *others = await rows()
+    assert others == [first] * (len(WAYS) - 1)
+    assert (first["status"], first["error_code"]) == ("failed", code)
+    assert "CANARY" not in str(first)
+
+
+async def test_input_that_does_not_fit_code_is_refused_alike_and_leaves_no_row(alice, alice_key, registry):
+    register("ask", ChatPromptTemplate.from_template("{topic}"))
+
+    outcomes = await run_every_way(alice, alice_key, "ask", {"topic": 3})
+
+    assert outcomes == [(None, "invalid_input")] * len(WAYS)
+    assert await rows() == []
