@@ -2,9 +2,11 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH := .venv-bench
+JS_CLIENT := tests/compat/node_modules/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix lock
+.PHONY: help run test check fix lock bench
 
 help:  ## List these commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -15,8 +17,9 @@ run: $(VENV)/.installed .env  ## Set up, seed the demo and serve it on http://12
 # Without a .env: tests and checks need secrets, but not yours.
 test check fix: export DEBUG := on
 
-test: $(VENV)/.installed-dev  ## Install what the tests need and run them
-	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
+test: $(VENV)/.installed-dev $(JS_CLIENT)  ## Install what the tests need and run them
+	@$(BIN)/python -m pytest -m alone $(ARGS) || [ $$? -eq 5 ]  # 5: none of them was asked for
+	@$(BIN)/python -m pytest -m "not alone" -n 3 --dist worksteal $(ARGS)
 
 check: $(VENV)/.installed-dev  ## Format, lint, import rules, types, migrations, deploy settings
 	@$(BIN)/ruff format --check .
@@ -34,14 +37,23 @@ fix: $(VENV)/.installed-dev  ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/djhtml --tabwidth 2 templates
 
+bench: $(VENV)/.installed-dev $(BENCH)/.installed  ## Measure beside LangServe (needs PostgreSQL, two cores, ten minutes)
+	@$(BIN)/python -m benchmarks $(ARGS)
+
 lock: $(VENV)/.installed-dev  ## Resolve requirements*.in again, with hashes
 	@$(BIN)/uv pip compile $(LOCK) requirements.in -o requirements.txt
 	@$(BIN)/uv pip compile $(LOCK) requirements-dev.in -c requirements.txt -o requirements-dev.txt
+	@$(BIN)/uv pip compile $(LOCK) benchmarks/requirements.in -c requirements.txt -o benchmarks/requirements.txt
 
 LOCK := --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header --no-annotate --quiet --upgrade
 
 $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)
+
+$(BENCH)/.installed: benchmarks/requirements.txt
+	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
 
 $(VENV)/.installed: requirements.txt | $(VENV)/bin/python
 	@echo "Installing ChainHub's requirements into $(VENV) (first time only) ..."
@@ -52,6 +64,12 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	@echo "Installing what the tests need into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
+
+# LangServe's JavaScript client, for the tests that it answers to; they skip where there is no npm.
+$(JS_CLIENT): tests/compat/package.json tests/compat/package-lock.json
+	@command -v npm >/dev/null || exit 0; \
+	  echo "Installing LangServe's JavaScript client for the tests ..." && \
+	  npm ci --prefix tests/compat --loglevel=error --no-audit --no-fund --ignore-scripts && touch $@
 
 .env:
 	@cp .env.example .env

@@ -1,0 +1,137 @@
+"""What is measured: each figure on one server, and the ratio of two servers in alternation."""
+
+import asyncio
+import statistics
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from benchmarks.load import Seen, many, many_runs
+from benchmarks.servers import PATH, Server
+
+# Pieces in which the upstream sends each answer.
+CHUNKS = 20
+Measure = Callable[[Server], Awaitable[float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratio:
+    """ChainHub over LangServe, the median of pairs that were measured one right after the other."""
+
+    ours: float
+    theirs: float
+    ratios: list[float]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.ratios)
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ({min(self.ratios):.2f}-{max(self.ratios):.2f})"
+
+
+async def compare(
+    ours: Server, theirs: Server, measure: Measure, *, rounds: int, peer: Measure | None = None
+) -> Ratio:
+    """The order within a pair alternates: A B B A ..., so that a drift of the machine favours neither."""
+    pairs = []
+    for index in range(rounds):
+        if index % 2:
+            our = await measure(ours)
+            pairs.append((our, await (peer or measure)(theirs)))
+        else:
+            their = await (peer or measure)(theirs)
+            pairs.append((await measure(ours), their))
+    return Ratio(
+        ours=statistics.median(our for our, _ in pairs),
+        theirs=statistics.median(their for _, their in pairs),
+        ratios=[our / their for our, their in pairs],
+    )
+
+
+def body(chunks: int = CHUNKS, delay_ms: int = 0) -> dict:
+    return {"input": {"topic": f"chunks={chunks} delay_ms={delay_ms}"}}
+
+
+async def cpu_ms_per_invoke(server: Server) -> float:
+    seen, cpu_s = await spent(server, many(server.target, f"{PATH}/invoke", body(), count=300, at_once=8))
+    return cpu_s * 1000 / len(seen)
+
+
+async def cpu_ms_per_chunk(server: Server) -> float:
+    seen, cpu_s = await spent(server, many(server.target, f"{PATH}/stream", body(), count=100, at_once=8))
+    return cpu_s * 1000 / (len(seen) * CHUNKS)
+
+
+async def cpu_ms_per_socket_chunk(server: Server) -> float:
+    run = many_runs(server.target, f"/ws{PATH}/", body()["input"], count=100, at_once=8)
+    seen, cpu_s = await spent(server, run)
+    return cpu_s * 1000 / (len(seen) * CHUNKS)
+
+
+async def batch_s(server: Server) -> float:
+    inputs = {"inputs": [body()["input"]] * 100}
+    (seen,) = checked(await many(server.target, f"{PATH}/batch", inputs, count=1, at_once=1))
+    return seen.total_s
+
+
+async def first_tokens_ms(server: Server, *, at_once: int = 32, rounds: int = 4) -> list[float]:
+    seen = checked(
+        await many(server.target, f"{PATH}/stream", body(20, 10), count=at_once * rounds, at_once=at_once)
+    )
+    return sorted(one.first_s * 1000 for one in seen)
+
+
+def first_token_ms(percent: int) -> Measure:
+    async def measure(server: Server) -> float:
+        return percentile(await first_tokens_ms(server), percent)
+
+    return measure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crowd:
+    """Many streams at once; times in seconds."""
+
+    whole_p50: float
+    first_p50: float
+    first_p99: float
+    memory_mb: float
+    errors: int
+
+
+async def crowd(server: Server, *, streams: int = 500, chunks: int = 50, delay_ms: int = 100) -> Crowd:
+    seen = await many(server.target, f"{PATH}/stream", body(chunks, delay_ms), count=streams, at_once=streams)
+    firsts = sorted(one.first_s for one in seen)
+    return Crowd(
+        whole_p50=statistics.median(one.total_s for one in seen),
+        first_p50=percentile(firsts, 50),
+        first_p99=percentile(firsts, 99),
+        memory_mb=server.memory_mb(),
+        errors=sum(not one.ok or not one.chunks for one in seen),
+    )
+
+
+async def growth_mb(server: Server, *, warm: int = 2000, count: int = 20_000) -> float:
+    await many(server.target, f"{PATH}/invoke", body(), count=warm, at_once=16)
+    before = server.memory_mb()
+    checked(await many(server.target, f"{PATH}/invoke", body(), count=count, at_once=16))
+    return server.memory_mb() - before
+
+
+async def spent(server: Server, load: Awaitable[list[Seen]]) -> tuple[list[Seen], float]:
+    """What was seen, and the processor time of the server meanwhile."""
+    before = server.cpu_s()
+    seen = checked(await load)
+    # What the server does after the last answer belongs to it.
+    await asyncio.sleep(0.3)
+    return seen, server.cpu_s() - before
+
+
+def checked(seen: list[Seen]) -> list[Seen]:
+    if bad := sum(not one.ok for one in seen):
+        raise SystemExit(f"{bad} of {len(seen)} requests failed: these figures would mean nothing.")
+    return seen
+
+
+def percentile(ordered: list[float], percent: int) -> float:
+    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
