@@ -177,6 +177,7 @@ class Server:
 
     url: str
     process: subprocess.Popen
+    log: Path
 
     @property
     def websocket_url(self) -> str:
@@ -215,8 +216,8 @@ def start_server(log: Path, **environment: str) -> Server:
         process = subprocess.Popen(
             [sys.executable, "manage.py", "serve"], cwd=ROOT, env=variables, stdout=output, stderr=output
         )
-    server = Server(url=f"http://127.0.0.1:{port}", process=process)
-    wait_until(lambda: answers(f"{server.url}/readyz"), seconds=30, or_say=lambda: log.read_text())
+    server = Server(url=f"http://127.0.0.1:{port}", process=process, log=log)
+    wait_until(lambda: answers(f"{server.url}/readyz"), seconds=30, or_say=log.read_text)
     return server
 
 

@@ -5,6 +5,7 @@ These tests also write down how those clients take each fault, which the runtime
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -25,6 +26,7 @@ from tests.upstream import (
     error_event,
     fails,
     garbage,
+    held,
     html,
     rate_limited,
     redirects,
@@ -335,6 +337,20 @@ async def test_a_late_answer_runs_into_the_timeout_and_the_leaving_is_counted(
         await model(upstream, timeout=0.1).ainvoke("Hi")
     assert await upstream.wait_for_async(lambda: upstream.disconnects == 1)
     assert await upstream.wait_for_async(lambda: upstream.active == 0)
+
+
+async def test_an_answer_stands_still_until_it_is_released(upstream: Upstream) -> None:
+    released = threading.Event()
+    upstream.script(*[held("one two three", after_chunks=2, until=released)] * 2)
+    pieces: list[str] = []
+    streaming = asyncio.create_task(collect(upstream, pieces))
+    plain = asyncio.create_task(model(upstream).ainvoke("Hi"))
+    await asyncio.sleep(0.3)
+    assert (pieces, plain.done()) == (["one", " two"], False)
+
+    released.set()
+
+    assert (await streaming).content == (await plain).content == "one two three"
 
 
 async def test_comments_defeat_the_read_timeout_but_not_the_chunk_timeout(

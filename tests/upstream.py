@@ -163,6 +163,8 @@ class Answer:
     comment_s: float | None = None
     usage: bool = True
     finish_reason: str | None = "stop"
+    hold_after: int | None = None
+    held_until: threading.Event | None = None
     break_after: int | None = None
     ending: Literal["whole", "end of file", "reset", "error event"] = "whole"
 
@@ -194,6 +196,8 @@ class Answer:
         usage: dict[str, int],
     ) -> None:
         await asyncio.sleep(self.first_token_s + self.chunk_s * max(0, chunk_count - 1))
+        if self.hold_after is not None:
+            await self._hold()
         if self.ending == "error event":
             # Gateways in front of a provider answer so: the error object with status 200.
             await reply.plain(200, json.dumps(UPSTREAM_ERROR).encode())
@@ -233,6 +237,8 @@ class Answer:
         for index, chunk in enumerate(chunks[: self.break_after]):
             if index:
                 await asyncio.sleep(self.chunk_s)
+            if index == self.hold_after:
+                await self._hold()
             await reply.event(event({"content": chunk}))
 
         if self.ending == "reset":
@@ -250,6 +256,10 @@ class Answer:
         if with_usage:
             await reply.event(json.dumps(base | {"choices": [], "usage": usage}))
         await reply.end_stream()
+
+    async def _hold(self) -> None:
+        while self.held_until is None or not self.held_until.is_set():  # noqa: ASYNC110 a test's thread sets it
+            await asyncio.sleep(0.01)
 
     async def _wait_for_first_token(self, reply: Reply) -> None:
         left = self.first_token_s
@@ -342,6 +352,14 @@ def slow(
 ) -> Behaviour:
     """A whole answer that is late; with `comment_s`, comments keep the stream alive meanwhile."""
     return Answer(text, first_token_s=first_token_s, chunk_s=chunk_s, comment_s=comment_s)
+
+
+def held(text: Text, after_chunks: int = 1, until: threading.Event | None = None) -> Behaviour:
+    """A stream that stands still after so many chunks `until` this is set, or until the client leaves.
+
+    A plain answer does so before its first byte.
+    """
+    return Answer(text, hold_after=after_chunks, held_until=until)
 
 
 def cut(after_chunks: int = 2, clean: bool = False, text: Text = HELLO) -> Behaviour:

@@ -1,6 +1,7 @@
 """GET /metrics: what operators watch, in Prometheus' formats."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,7 @@ from chains.actions.metrics import watch_loop
 from chains.models import Run
 from tests.api.conftest import Api, sent
 from tests.conftest import wait_until
-from tests.upstream import answers, fails
+from tests.upstream import answers, fails, held
 
 Figures = dict[tuple[str, frozenset[tuple[str, str]]], float]
 TOPIC = {"input": {"topic": "cats"}}
@@ -81,13 +82,15 @@ async def test_cost_is_counted_in_dollars(api, grown, joke, demo):
 
 
 async def test_open_streams_are_those_under_way(api, grown, poem, upstream):
-    upstream.script(*[answers("one two", chunk_delay_s=0.5)] * 3)
+    released = threading.Event()
+    upstream.script(*[held("one two", until=released)] * 3)
     streams = [await api.post("/chains/poem/stream", TOPIC) for _ in range(2)]
     invoking = asyncio.create_task(api.post("/chains/poem/invoke", TOPIC))
     await asyncio.to_thread(wait_until, lambda: len(upstream.requests) == 3)
 
     assert await grown("open_streams", source="sse") == 2
 
+    released.set()
     for stream in streams:
         assert b"event: end" in await sent(stream)
     await invoking

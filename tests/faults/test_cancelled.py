@@ -5,13 +5,13 @@ import json
 import os
 import random
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from chains.models import Run
-from tests.conftest import Server, add_chain, add_prompt, start_server, step, stop_server, wait_until
+from tests.conftest import add_chain, add_prompt, step, stop_server, wait_until
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.alone]
 
 REQUESTS, AT_ONCE = 2000, 40
 # Connections of the database's pool and of threads come and go.
@@ -56,16 +56,8 @@ def open_files(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-@pytest.fixture
-def own_server(shared_db, tmp_path: Path) -> Iterator[Server]:
-    server = start_server(tmp_path / "log")
-    yield server
-    if server.process.poll() is None:
-        stop_server(server)
-
-
-def test_nobody_hears_another_and_nothing_stays_behind(own_server, alice_key, demo):
-    server = own_server
+def test_nobody_hears_another_and_nothing_stays_behind(start, alice_key, demo):
+    server = start()
     add_prompt("joke")
     add_chain("joke", step(extra={"delay_ms": 10}))
     asyncio.run(ask(server.url, alice_key, 0, None))

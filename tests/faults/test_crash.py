@@ -1,58 +1,43 @@
 """Processes that die, processes that are told to stop, and several that write at once."""
 
 import concurrent.futures
+import http.client
 import json
 import os
 import signal
 import subprocess
 import sys
-import urllib.error
-import urllib.request
+import threading
 
 import pytest
 
 from chains.models import Run
-from tests.conftest import ROOT, database_url, start_server, wait_until
-from tests.upstream import answers
+from tests.conftest import ROOT, Server, database_url, wait_until
+from tests.faults.conftest import ask
+from tests.upstream import answers, held, silent
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.alone]
 
-LONG = answers("one two three four five six", chunk_delay_s=20)
-
-
-@pytest.fixture
-def servers(tmp_path):
-    """Starts servers, and ends whichever still lives."""
-    started = []
-
-    def start():
-        started.append(start_server(tmp_path / f"log{len(started)}", DRAIN_SECONDS="0.2"))
-        return started[-1]
-
-    yield start
-    for server in started:
-        if server.process.poll() is None:
-            server.process.kill()
-            server.process.wait(10)
+STREAM, INVOKE = "/chains/poem/stream", "/chains/poem/invoke"
+# It says "one", and no more.
+UNFINISHED = held("one two")
 
 
-def open_stream(server, key: str, endpoint: str = "stream"):
-    request = urllib.request.Request(
-        f"{server.url}/chains/poem/{endpoint}",
-        json.dumps({"input": {"topic": "cats"}}).encode(),
-        {"content-type": "application/json", "authorization": f"Bearer {key}"},
-    )
-    return urllib.request.urlopen(request, timeout=20)
+def open_stream(server: Server, key: str) -> http.client.HTTPResponse:
+    """A stream whose first word has arrived."""
+    response = ask(server, key, STREAM)
+    assert read_until(response, "data") == '"one"'
+    return response
 
 
-def read_event(response) -> tuple[str, str]:
+def read_event(response: http.client.HTTPResponse) -> tuple[str, str]:
     name = response.readline().decode().strip().removeprefix("event: ")
     data = response.readline().decode().strip().removeprefix("data: ")
     response.readline()
     return name, data
 
 
-def read_until(response, word: str) -> str:
+def read_until(response: http.client.HTTPResponse, word: str) -> str:
     """The data of the first event that is called so."""
     while True:
         name, data = read_event(response)
@@ -61,42 +46,41 @@ def read_until(response, word: str) -> str:
         assert name, "the stream ended before"
 
 
-def test_a_run_of_a_killed_process_is_interrupted_at_the_next_start(servers, alice_key, poem, upstream):
-    upstream.script(LONG)
-    first = servers()
-    response = open_stream(first, alice_key)
-    assert read_until(response, "data") == '"one"'
+def test_a_run_of_a_killed_process_is_interrupted_at_the_next_start(start, alice_key, poem, upstream):
+    upstream.script(UNFINISHED)
+    first = start()
+    open_stream(first, alice_key)
     wait_until(Run.objects.exists)
 
     os.kill(first.process.pid, signal.SIGKILL)
     first.process.wait(10)
     run = Run.objects.get()
-    assert (run.status, run.input) == ("running", {"topic": "cats"})
+    assert (run.status, run.input) == ("running", {"topic": "word"})
 
-    servers()
+    start()
     run.refresh_from_db()
     assert (run.status, run.error_code) == ("interrupted", "interrupted")
     assert run.ended_at is not None
 
 
-def test_a_second_server_leaves_the_first_ones_runs_alone(servers, alice_key, poem, upstream):
-    upstream.script(answers("one two", chunk_delay_s=6))
-    response = open_stream(servers(), alice_key)
-    assert read_until(response, "data") == '"one"'
+def test_a_second_server_leaves_the_first_ones_runs_alone(start, alice_key, poem, upstream):
+    released = threading.Event()
+    upstream.script(held("one two", until=released))
+    response = open_stream(start(), alice_key)
 
-    servers()
+    start()
 
     assert Run.objects.get().status == "running"
+    released.set()
     assert read_until(response, "data") == '" two"'
     read_until(response, "end")
     assert Run.objects.get().status == "succeeded"
 
 
-def test_a_server_that_is_told_to_stop_says_so_and_records_it(servers, alice_key, poem, upstream):
-    upstream.script(LONG)
-    server = servers()
+def test_a_server_that_is_told_to_stop_says_so_and_records_it(start, alice_key, poem, upstream):
+    upstream.script(UNFINISHED)
+    server = start(DRAIN_SECONDS="0.2")
     response = open_stream(server, alice_key)
-    assert read_until(response, "data") == '"one"'
 
     server.process.terminate()
     error = json.loads(read_until(response, "error"))
@@ -109,25 +93,23 @@ def test_a_server_that_is_told_to_stop_says_so_and_records_it(servers, alice_key
     assert upstream.wait_for(lambda: upstream.disconnects == 1)
 
 
-def test_an_invoke_is_told_as_well(servers, alice_key, poem, upstream):
-    upstream.script(LONG)
-    server = servers()
+def test_an_invoke_is_told_as_well(start, alice_key, poem, upstream):
+    upstream.script(silent())
+    server = start(DRAIN_SECONDS="0.2")
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        asked = pool.submit(open_stream, server, alice_key, "invoke")
+        asked = pool.submit(ask, server, alice_key, INVOKE)
         assert upstream.wait_for(lambda: len(upstream.requests) == 1)
         server.process.terminate()
-        with pytest.raises(urllib.error.HTTPError) as caught:
-            asked.result(15)
+        response = asked.result(15)
 
-    assert (caught.value.code, json.loads(caught.value.read())["code"]) == (503, "interrupted")
+    assert (response.status, json.loads(response.read())["code"]) == (503, "interrupted")
     assert server.process.wait(15) == 0
     assert Run.objects.get().status == "interrupted"
 
 
 def test_a_client_that_is_gone_cancels_its_run(server, alice_key, poem, upstream):
-    upstream.script(LONG)
+    upstream.script(UNFINISHED)
     response = open_stream(server, alice_key)
-    assert read_until(response, "data") == '"one"'
 
     response.close()
 
@@ -184,11 +166,9 @@ def test_four_processes_that_write_at_once_lose_nothing(alice, joke):
 
 
 def test_what_was_left_unread_never_reaches_another_client(server, alice_key, bob_key, poem, upstream):
-    upstream.script(LONG, answers("for bob"))
+    upstream.script(UNFINISHED, answers("for bob"))
     left = open_stream(server, alice_key)
-    assert read_until(left, "data") == '"one"'
     left.close()
     assert upstream.wait_for(lambda: upstream.disconnects == 1)
 
-    with open_stream(server, bob_key, "invoke") as response:
-        assert json.loads(response.read())["output"] == "for bob"
+    assert json.loads(ask(server, bob_key, INVOKE).read())["output"] == "for bob"

@@ -16,29 +16,15 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from chains.models import Run
-from tests.conftest import ROOT, Server, add_chain, add_prompt, database_url, start_server, step, wait_until
+from tests.conftest import ROOT, Server, add_chain, add_prompt, database_url, step, wait_until
+from tests.faults.conftest import ask, connection_to
 from tests.ws.conftest import session_cookie
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.alone]
 
+ENDLESS = "/chains/endless/stream"
 WORDS = 60
 STREAMS = 50
-
-
-@pytest.fixture
-def draining_server(tmp_path):
-    """Starts one with these variables, and ends it if it still lives."""
-    started = []
-
-    def start(**environment: str) -> Server:
-        started.append(start_server(tmp_path / f"log{len(started)}", **environment))
-        return started[-1]
-
-    yield start
-    for server in started:
-        if server.process.poll() is None:
-            server.process.kill()
-            server.process.wait(10)
 
 
 @pytest.fixture
@@ -48,23 +34,9 @@ def slow(demo):
     return add_chain("slow", step("slow", extra={"delay_ms": 100, "words": WORDS}))
 
 
-@pytest.fixture
-def endless(demo):
-    add_prompt("endless")
-    return add_chain("endless", step("endless", extra={"delay_ms": 100, "words": 100_000}))
-
-
-def open_stream(server: Server, key: str, chain: str) -> http.client.HTTPResponse:
-    connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=15)
-    body = json.dumps({"input": {"topic": "word"}})
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    connection.request("POST", f"/chains/{chain}/stream", body, headers)
-    return connection.getresponse()
-
-
 def open_streams(server: Server, key: str, chain: str) -> list[http.client.HTTPResponse]:
     with concurrent.futures.ThreadPoolExecutor(STREAMS) as pool:
-        return list(pool.map(lambda _: open_stream(server, key, chain), range(STREAMS)))
+        return list(pool.map(lambda _: ask(server, key, f"/chains/{chain}/stream"), range(STREAMS)))
 
 
 def open_socket(server: Server, user, chain: str) -> ClientConnection:
@@ -90,8 +62,8 @@ def messages_of(client: ClientConnection) -> tuple[list[dict], int]:
     return messages, client.close_code
 
 
-def test_fifty_streams_end_whole(draining_server, alice, alice_key, slow):
-    server = draining_server()
+def test_fifty_streams_end_whole(start, alice, alice_key, slow):
+    server = start()
     streams = open_streams(server, alice_key, "slow")
     client = open_socket(server, alice, "slow")
     start_run(client)
@@ -108,10 +80,8 @@ def test_fifty_streams_end_whole(draining_server, alice, alice_key, slow):
     assert Run.objects.filter(status="succeeded").count() == STREAMS + 1
 
 
-def test_endless_runs_are_told_and_recorded_and_the_process_ends_in_time(
-    draining_server, alice, alice_key, endless
-):
-    server = draining_server(DRAIN_SECONDS="1")
+def test_endless_runs_are_told_and_recorded_and_the_process_ends_in_time(start, alice, alice_key, endless):
+    server = start(DRAIN_SECONDS="1")
     streams = open_streams(server, alice_key, "endless")
     client = open_socket(server, alice, "endless")
     start_run(client)
@@ -132,19 +102,18 @@ def test_endless_runs_are_told_and_recorded_and_the_process_ends_in_time(
     assert set(Run.objects.values_list("status", "error_code")) == {("interrupted", "interrupted")}
 
 
-def test_while_it_drains_it_is_not_ready_and_takes_nobody_new(draining_server, alice_key, endless):
-    server = draining_server(DRAIN_SECONDS="3")
-    host = server.url.removeprefix("http://")
-    kept = [http.client.HTTPConnection(host, timeout=5) for _ in range(3)]
+def test_while_it_drains_it_is_not_ready_and_takes_nobody_new(start, alice_key, endless):
+    server = start(DRAIN_SECONDS="3")
+    kept = [connection_to(server) for _ in range(3)]
     for connection in kept:
         connection.request("GET", "/healthz")
         assert connection.getresponse().read()
-    stream = open_stream(server, alice_key, "endless")
+    stream = ask(server, alice_key, ENDLESS)
 
     server.process.terminate()
-    wait_until(lambda: refuses(host), seconds=2)
+    wait_until(lambda: refuses(server), seconds=2)
 
-    answers = [ask(kept[0], "/readyz"), ask(kept[1], "/healthz"), ask(kept[2], "/ws", Upgrade="websocket")]
+    answers = [get(kept[0], "/readyz"), get(kept[1], "/healthz"), get(kept[2], "/ws", Upgrade="websocket")]
     assert [(status, close) for status, close, _ in answers] == [
         (503, "close"),
         (200, "close"),
@@ -156,13 +125,13 @@ def test_while_it_drains_it_is_not_ready_and_takes_nobody_new(draining_server, a
     assert server.process.wait(5) == 0
 
 
-def test_while_it_drains_an_open_socket_starts_no_run(draining_server, alice, alice_key, endless):
-    server = draining_server(DRAIN_SECONDS="2")
-    stream, client = open_stream(server, alice_key, "endless"), open_socket(server, alice, "endless")
+def test_while_it_drains_an_open_socket_starts_no_run(start, alice, alice_key, endless):
+    server = start(DRAIN_SECONDS="2")
+    stream, client = ask(server, alice_key, ENDLESS), open_socket(server, alice, "endless")
     wait_until(Run.objects.exists)
 
     server.process.terminate()
-    wait_until(lambda: refuses(server.url.removeprefix("http://")), seconds=2)
+    wait_until(lambda: refuses(server), seconds=2)
     client.send(json.dumps({"type": "start", "input": {"topic": "word"}}))
 
     answer = json.loads(client.recv(timeout=5))
@@ -172,25 +141,24 @@ def test_while_it_drains_an_open_socket_starts_no_run(draining_server, alice, al
     assert server.process.wait(5) == 0
 
 
-def refuses(host: str) -> bool:
-    name, _, port = host.partition(":")
+def refuses(server: Server) -> bool:
     try:
-        socket.create_connection((name, int(port)), timeout=1).close()
+        connection_to(server).connect()
     except ConnectionRefusedError:
         return True
     return False
 
 
-def ask(connection: http.client.HTTPConnection, path: str, **headers: str) -> tuple[int, str | None, bytes]:
+def get(connection: http.client.HTTPConnection, path: str, **headers: str) -> tuple[int, str | None, bytes]:
     connection.request("GET", path, headers=headers)
     response = connection.getresponse()
     return response.status, response.getheader("Connection"), response.read()
 
 
-def test_without_runs_it_ends_at_once_whoever_is_connected(draining_server, alice, slow):
-    server = draining_server()
-    kept = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=5)
-    assert ask(kept, "/healthz")[0] == 200
+def test_without_runs_it_ends_at_once_whoever_is_connected(start, alice, slow):
+    server = start()
+    kept = connection_to(server)
+    assert get(kept, "/healthz")[0] == 200
     half = socket.create_connection(kept.sock.getpeername())
     client = open_socket(server, alice, "slow")
 
@@ -203,12 +171,12 @@ def test_without_runs_it_ends_at_once_whoever_is_connected(draining_server, alic
     half.close()
 
 
-def test_a_second_signal_does_not_wait(draining_server, alice_key, endless):
-    server = draining_server()
-    stream = open_stream(server, alice_key, "endless")
+def test_a_second_signal_does_not_wait(start, alice_key, endless):
+    server = start()
+    stream = ask(server, alice_key, ENDLESS)
 
     server.process.send_signal(signal.SIGINT)
-    wait_until(lambda: refuses(server.url.removeprefix("http://")), seconds=2)
+    wait_until(lambda: refuses(server), seconds=2)
     server.process.send_signal(signal.SIGINT)
     began = time.monotonic()
 

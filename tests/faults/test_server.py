@@ -16,6 +16,8 @@ import pytest
 
 from tests.conftest import ROOT, answers, free_port, wait_until
 
+pytestmark = pytest.mark.alone
+
 MB = 1024 * 1024
 UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

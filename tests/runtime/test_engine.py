@@ -9,7 +9,7 @@ import pytest
 from chains.runtime import errors
 from chains.runtime.engine import MAX_BUILT_PLANS, built_for
 from tests.runtime.plans import Ran, plan, prompt, run, step, target
-from tests.upstream import HELLO, Upstream, answers, cut, fails, silent, slow
+from tests.upstream import HELLO, Upstream, answers, cut, fails, held, silent, slow
 
 BOTH = pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
 
@@ -195,7 +195,7 @@ async def test_a_run_that_is_cancelled_hangs_up_on_the_provider(upstream, where,
 
 
 async def test_a_run_that_is_cancelled_in_mid_answer_hangs_up(upstream):
-    upstream.script(answers("a b c", chunk_delay_s=3))
+    upstream.script(held("a b c"))
     ran = Ran()
     running = asyncio.create_task(run(plan(step(target(upstream))), into=ran))
     assert await upstream.wait_for_async(lambda: bool(ran.chunks))
@@ -214,7 +214,7 @@ def sockets_to(upstream: Upstream) -> int:
 
 
 async def test_fifty_cancelled_runs_leave_no_task_and_no_socket(upstream):
-    upstream.script(*([silent(), slow(first_token_s=3), answers("a b c", chunk_delay_s=3)] * 17)[:50])
+    upstream.script(*([silent(), slow(first_token_s=30), answers("a b c", chunk_delay_s=30)] * 17)[:50])
     one = plan(step(target(upstream)))
     two = plan(step(target(upstream), name="first"), step(target(upstream), asks="{first}"))
     before = asyncio.all_tasks()

@@ -1,9 +1,7 @@
 """How the tests open sockets: real ones, to a server in a process of its own."""
 
 import json
-import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,11 +72,10 @@ def cookie(transactional_db, alice) -> str:
 @pytest.fixture
 def server_log(server: Server) -> Iterator[Callable[[], str]]:
     """What the server has written since; nothing of what a test does may raise there."""
-    path = Path(os.readlink(f"/proc/{server.process.pid}/fd/2"))
-    before = path.stat().st_size
+    before = server.log.stat().st_size
 
     def read() -> str:
-        return path.read_bytes()[before:].decode()
+        return server.log.read_bytes()[before:].decode()
 
     yield read
     assert "Traceback" not in read()

@@ -1,5 +1,6 @@
 """A chain over a WebSocket: how a run is stopped, and what else ends a socket."""
 
+import threading
 import time
 
 import pytest
@@ -8,8 +9,11 @@ from django.contrib.sessions.models import Session
 from accounts.models import known_sessions
 from chains.models import Run
 from tests.conftest import wait_until
-from tests.upstream import answers, silent
+from tests.upstream import answers, held, silent
 from tests.ws.conftest import close_code
+
+# Much of it is about what has happened within a second.
+pytestmark = pytest.mark.alone
 
 # For so long a process knows who a session belongs to, whatever another one does to it meanwhile.
 KNOWN_S = known_sessions.keep_s + 0.1
@@ -23,16 +27,14 @@ def statuses() -> list[str]:
 
 
 def test_a_ping_is_answered_while_the_answer_streams(open_socket, poem, upstream):
-    upstream.script(answers("one two three", chunk_delay_s=0.4))
+    released = threading.Event()
+    upstream.script(held("one two three", until=released))
     socket = open_socket("poem")
     socket.start()
     socket.receive_until("chunk")
 
-    began = time.monotonic()
-    socket.send(type="ping")
-
-    assert socket.receive() == {"type": "pong"}
-    assert time.monotonic() - began < 0.3
+    assert socket.ping() == {"type": "pong"}
+    released.set()
     assert socket.receive_until("finished")[-1]["output"] == "one two three"
 
 
@@ -52,19 +54,22 @@ def test_a_second_start_is_told_that_the_socket_is_busy(open_socket, poem, upstr
 
 
 def test_two_starts_at_once_begin_one_run(open_socket, poem, upstream):
-    upstream.script(answers(chunk_delay_s=0.1))
+    released = threading.Event()
+    upstream.script(held("one two", until=released))
     socket = open_socket("poem")
 
     socket.start()
     socket.start()
-    messages = socket.receive_until("finished")
+    messages = socket.receive_until("error")
+    released.set()
+    messages += socket.receive_until("finished")
 
     assert [message.get("code") for message in messages if message["type"] == "error"] == ["busy"]
     assert Run.objects.count() == 1
 
 
 def test_a_cancelled_run_ends_at_once_and_the_socket_goes_on(open_socket, poem, upstream):
-    upstream.script(answers("one two three four", chunk_delay_s=0.5))
+    upstream.script(held("one two"))
     socket = open_socket("poem")
     socket.start()
     socket.receive_until("chunk")
@@ -120,7 +125,7 @@ def test_a_socket_that_goes_away_takes_its_run_along(open_socket, poem, upstream
 
 
 def test_a_socket_that_goes_away_in_the_middle_of_the_answer_takes_its_run_along(open_socket, poem, upstream):
-    upstream.script(answers("one two three four", chunk_delay_s=0.5))
+    upstream.script(held("one two"))
     socket = open_socket("poem")
     socket.start()
     socket.receive_until("chunk")

@@ -7,7 +7,7 @@ import pytest
 from chains.actions.runs import interrupt_runs, run_chain, start_run
 from chains.runtime.events import Chunk, Failed, Finished, Started
 from tests.actions.runs.helpers import BOTH, call, events_of, eventually, statuses, the_run
-from tests.upstream import answers, silent
+from tests.upstream import held, silent
 
 pytestmark = pytest.mark.usefixtures("shared_db")
 
@@ -31,7 +31,7 @@ async def test_a_run_is_cancelled_and_the_provider_left(as_alice, poem, upstream
 
 
 async def test_what_was_streamed_before_a_cancellation_is_kept(as_alice, poem, upstream):
-    upstream.script(answers("a b c", chunk_delay_s=3))
+    upstream.script(held("a b c"))
     stream = await start_run(call(as_alice))
     async for event in stream:
         if isinstance(event, Chunk):
@@ -119,7 +119,7 @@ async def test_a_caller_of_run_chain_that_leaves_cancels_it(as_alice, poem, upst
 
 
 async def test_every_run_of_the_process_can_be_interrupted(as_alice, poem, upstream):
-    upstream.script(silent(), answers("a b c", chunk_delay_s=3))
+    upstream.script(silent(), held("a b c"))
     streams = [await start_run(call(as_alice)) for _ in range(2)]
     assert await upstream.wait_for_async(lambda: len(upstream.requests) == 2)
 

@@ -1,5 +1,6 @@
 """What is recorded of a run, however it ends."""
 
+import threading
 from decimal import Decimal
 
 import pytest
@@ -12,14 +13,15 @@ from chains.models import Price, Run
 from chains.runtime import errors
 from tests.actions.runs.helpers import BOTH, add, call, events_of, eventually, the_run
 from tests.conftest import add_chain, add_prompt, over_http, step
-from tests.upstream import HELLO, answers, cut, fails, slow
+from tests.upstream import HELLO, answers, cut, fails, held
 
 pytestmark = pytest.mark.usefixtures("shared_db")
 
 
 @BOTH
 async def test_the_row_is_there_before_the_provider_answers(as_alice, poem, upstream, streaming):
-    upstream.script(slow(first_token_s=0.3))
+    released = threading.Event()
+    upstream.script(held(HELLO, after_chunks=0, until=released))
     stream = await start_run(call(as_alice, streaming=streaming))
     assert await upstream.wait_for_async(lambda: len(upstream.requests) == 1)
 
@@ -29,6 +31,7 @@ async def test_the_row_is_there_before_the_provider_answers(as_alice, poem, upst
     assert (run.id, run.status, run.user_id) == (stream.run_id, "running", as_alice.user.pk)
     assert (run.input, run.output, run.ended_at) == ({"topic": "cats"}, None, None)
     assert run.worker.count("/") == 2
+    released.set()
     await events_of(stream)
     assert (await the_run()).status == "succeeded"
 
@@ -119,8 +122,8 @@ async def test_what_was_streamed_before_a_failure_is_kept(as_alice, poem, upstre
 
 async def test_a_run_that_takes_too_long_is_recorded(as_alice, openai, upstream):
     await add(add_prompt, "poem")
-    await add(add_chain, "short", over_http("poem"), timeouts={"run_s": 0.2})
-    upstream.script(answers("a b c", chunk_delay_s=0.15))
+    await add(add_chain, "short", over_http("poem"), timeouts={"run_s": 1})
+    upstream.script(held("a b c", after_chunks=2))
 
     with pytest.raises(errors.RunTimeout):
         await run_chain(call(as_alice, "short"))

@@ -1,0 +1,61 @@
+"""Servers that a test may kill, and callers of their chains."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from chains.models import Chain
+from tests.conftest import Server, add_chain, add_prompt, start_server, step
+
+StartServer = Callable[..., Server]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[StartServer]:
+    """Starts a server with these variables; after the test none of its processes lives."""
+    started: list[Server] = []
+
+    def start(**environment: str) -> Server:
+        started.append(start_server(tmp_path / f"log{len(started)}", **environment))
+        return started[-1]
+
+    yield start
+    for server in started:
+        workers = children(server.process.pid)
+        server.process.kill()
+        server.process.wait(10)
+        for worker in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+
+
+def children(pid: int) -> set[int]:
+    try:
+        return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+    except OSError:
+        return set()
+
+
+@pytest.fixture
+def endless(demo) -> Chain:
+    """A word each tenth of a second, for hours."""
+    add_prompt("endless")
+    return add_chain("endless", step("endless", extra={"delay_ms": 100, "words": 100_000}))
+
+
+def connection_to(server: Server) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=20)
+
+
+def ask(server: Server, key: str, path: str) -> http.client.HTTPResponse:
+    """Run a chain over a connection of its own; a stream may still be on its way."""
+    connection = connection_to(server)
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    connection.request("POST", path, json.dumps({"input": {"topic": "word"}}), headers)
+    return connection.getresponse()

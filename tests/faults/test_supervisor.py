@@ -1,0 +1,105 @@
+"""The supervisor alone, with processes that misbehave."""
+
+import asyncio
+import resource
+import time
+
+import pytest
+
+from chainhub.server.processes import Supervisor, listen
+
+pytestmark = pytest.mark.alone
+
+# They get the number of their lifeline, and say "ready" on it.
+READY = "import os, sys, time; os.write(int(sys.argv[1]), b'.');"
+
+
+def supervise(script: str, *, stop_after_s: float | None = None, **options) -> tuple[bool, list[int]]:
+    """Whether it ended well, and the process ids in the order in which they ended."""
+    buried: list[int] = []
+
+    async def run() -> bool:
+        supervisor = Supervisor(
+            ["-c", script, "{lifeline}"],
+            listening=listen("127.0.0.1", 0, backlog=5),
+            buried=buried.append,
+            **{"count": 2, "stop_within_s": 5, **options},
+        )
+        if stop_after_s is not None:
+            asyncio.get_running_loop().call_later(stop_after_s, supervisor.stop)
+        return await supervisor.run()
+
+    return asyncio.run(run()), buried
+
+
+def test_where_none_gets_ready_the_server_stops(caplog):
+    ended_well, buried = supervise("raise SystemExit(3)")
+
+    assert not ended_well
+    assert len(buried) == 2
+    assert "ended with 3 before it was ready: the server stops" in caplog.text
+
+
+def test_one_that_keeps_dying_is_replaced_ever_later(caplog):
+    _, buried = supervise(READY + "time.sleep(0.05)", stop_after_s=2)
+
+    # Two at once, two right after them, two after a second; the next ones would come two seconds later.
+    assert len(buried) == 6
+    starts = [
+        record.getMessage().partition("; ")[2] for record in caplog.records if record.levelname == "ERROR"
+    ]
+    assert sorted(starts) == sorted(
+        [f"the next one starts {when}" for when in ("now", "in 1 s", "in 2 s") for _ in range(2)]
+    )
+
+
+def test_one_that_cannot_be_started_is_tried_again(caplog):
+    """As where the machine has no room for another process, for a while."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    async def run() -> bool:
+        supervisor = Supervisor(
+            ["-c", READY + "time.sleep(0.3)", "{lifeline}"],
+            listening=listen("127.0.0.1", 0, backlog=5),
+            count=1,
+            stop_within_s=5,
+        )
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.2, lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (8, hard)))
+        loop.call_later(1, lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard)))
+        loop.call_later(2.5, supervisor.stop)
+        return await supervisor.run()
+
+    try:
+        ended_well = asyncio.run(run())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert "could not be started ([Errno 24] Too many open files); the next one starts" in caplog.text
+    assert caplog.text.count("is ready") >= 2
+    assert ended_well
+
+
+def test_one_that_hangs_before_it_is_ready_is_killed(tmp_path, caplog):
+    """Only the second one does: where none gets ready, the server stops."""
+    seen = tmp_path / "seen"
+    script = f"if os.path.exists('{seen}'): time.sleep(60)\nopen('{seen}', 'w'); "
+
+    ended_well, buried = supervise(
+        f"import os, sys, time\n{script}{READY}time.sleep(0.1)", count=1, stop_after_s=2, ready_within_s=0.5
+    )
+
+    assert ended_well
+    assert len(buried) >= 2
+    assert f"Worker {buried[1]} hangs, and is killed" in caplog.text
+
+
+def test_one_that_does_not_end_is_killed(caplog):
+    began = time.monotonic()
+
+    ended_well, buried = supervise(READY + "time.sleep(60)", stop_after_s=1, stop_within_s=0.5)
+
+    assert not ended_well
+    assert len(buried) == 2
+    assert time.monotonic() - began < 5
+    assert "does not end, and is killed" in caplog.text
