@@ -41,7 +41,6 @@ class Lifeline:
 
     def __init__(self, fd: int):
         self._socket = inherited(fd)
-        self._stopped = False
 
     def say_ready(self) -> None:
         self._socket.send(READY)
@@ -49,13 +48,11 @@ class Lifeline:
     def listen(
         self, loop: asyncio.AbstractEventLoop, *, stop: Callable[[], None], hurry: Callable[[], None]
     ) -> None:
-        """Call ``stop`` once, also where the supervisor has died, and ``hurry`` when that takes too long."""
+        """Call ``stop`` at each word, and where the supervisor has died; ``hurry`` where the word is that."""
 
         def hear() -> None:
             heard = self._socket.recv(16)
-            if not self._stopped:
-                self._stopped = True
-                stop()
+            stop()
             if HURRY in heard:
                 hurry()
             if not heard:

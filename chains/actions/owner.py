@@ -25,8 +25,6 @@ logger = logging.getLogger(__name__)
 
 # Events that wait for a reader; a slower reader slows the provider's stream down.
 READER_LAG = 64
-# Between tries to record the end of a run while the database does not answer.
-RECORD_PAUSES_S = (0.2, 1, 5)
 
 
 class Events:
@@ -110,7 +108,9 @@ class RunOwner:
             end = self._failed(errors.ChainHubError())
         self.state = "closing"
         # Record first, tell then: who has seen the end finds it in the record.
-        await self._close(end)
+        self._note_end(end)
+        count_end(self.run)
+        await recorder().end(self.run)
         self.events.put_last(end)
         if self.run.package:
             await _give_connections_back()
@@ -122,18 +122,6 @@ class RunOwner:
             if isinstance(event.value, str):
                 self.text.append(event.value)
         await self.events.put(event)
-
-    async def _close(self, end: Finished | Failed) -> None:
-        self._note_end(end)
-        count_end(self.run)
-        for pause_s in RECORD_PAUSES_S:
-            try:
-                await recorder().end(self.run)
-                return
-            except Exception:
-                logger.exception("the end of run %s could not be recorded yet", self.run.id)
-                await asyncio.sleep(pause_s)
-        # The row is found by the sweep for lost runs, as the heartbeat no longer names it.
 
     def _note_end(self, end: Finished | Failed) -> None:
         run, figures = self.run, end.figures

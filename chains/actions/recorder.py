@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 START_DELAY_S = 0.02
 GATHER_S = 0.003
+# Before each try to write the end of a run: the database may not answer for a while.
+PAUSES_S = (0, 0.2, 1, 5)
 MOST_AT_ONCE = 200
 END_FIELDS = (
     "status",
@@ -86,14 +88,21 @@ class Recorder:
         self._add(_Entry(run=copy(run)))
 
     async def end(self, run: Run) -> None:
-        """Return once the whole row is written; raises the database's error."""
+        """Return once the whole row is written, or after several tries that failed.
+
+        Then the sweep for lost runs finds it, as the heartbeat no longer names it.
+        """
         self._starting.pop(run.pk, None)
-        entry = _Entry(run=run, waiter=asyncio.get_running_loop().create_future())
-        self._add(entry)
-        try:
-            await entry.waiter  # type: ignore[misc]
-        finally:
-            self._started.discard(run.pk)
+        for pause_s in PAUSES_S:
+            await asyncio.sleep(pause_s)
+            waiter = asyncio.get_running_loop().create_future()
+            self._add(_Entry(run=run, waiter=waiter))
+            try:
+                await waiter
+                break
+            except Exception:
+                logger.exception("the end of run %s could not be recorded yet", run.pk)
+        self._started.discard(run.pk)
 
     def _add(self, entry: _Entry) -> None:
         self._due[entry.run.pk] = entry

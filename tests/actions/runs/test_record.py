@@ -1,9 +1,11 @@
 """What is recorded of a run, however it ends."""
 
+import asyncio
 import threading
 from decimal import Decimal
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from accounts.auth import Caller
@@ -11,6 +13,7 @@ from accounts.keys import issue_key
 from chains.actions.runs import run_chain, start_run
 from chains.models import Price, Run
 from chains.runtime import errors
+from chains.runtime.events import Finished
 from tests.actions.runs.helpers import BOTH, add, call, events_of, eventually, the_run
 from tests.conftest import add_chain, add_prompt, over_http, step
 from tests.upstream import HELLO, answers, cut, fails, held
@@ -130,6 +133,32 @@ async def test_a_run_that_takes_too_long_is_recorded(as_alice, openai, upstream)
 
     run = await the_run()
     assert (run.status, run.error_code, run.output) == ("failed", "run_timeout", "a b")
+
+
+@BOTH
+async def test_an_end_is_recorded_once_the_database_answers_again(as_alice, poem, upstream, streaming):
+    """The table goes by another name for a while, so that every write fails."""
+    released = threading.Event()
+    upstream.script(held("one two", after_chunks=0, until=released))
+    stream = await start_run(call(as_alice, streaming=streaming))
+    await eventually(lambda now: now == ["running"])
+    await add(rename_table, "chains_run", "elsewhere")
+    try:
+        released.set()
+        ending = asyncio.create_task(events_of(stream))
+        await asyncio.sleep(0.5)
+        assert not ending.done()
+    finally:
+        await add(rename_table, "elsewhere", "chains_run")
+
+    assert isinstance((await ending)[-1], Finished)
+    run = await the_run()
+    assert (run.status, run.output, run.input_tokens) == ("succeeded", "one two", 4)
+
+
+def rename_table(old: str, new: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {old} RENAME TO {new}")
 
 
 @BOTH
