@@ -33,7 +33,6 @@ class Channel(http.HTTPChannel):
         super().connectionMade()
         self.limits = self.factory.server.limits
         self.outlet = Outlet(self.transport, self.limits.stall_s)
-        self.setTimeout(self.limits.header_s)
         open_transports = self.factory.server.transports
         open_transports.add(self.transport)
         if len(open_transports) > self.limits.connections:
@@ -61,6 +60,8 @@ class Channel(http.HTTPChannel):
             return
         if self.between:
             self.between = False
+            # Two steps: to make a timer shorter, Twisted searches all that there are.
+            self.setTimeout(None)
             self.setTimeout(self.limits.header_s)
         super().dataReceived(data)
 
@@ -186,6 +187,11 @@ class Factory(HTTPFactory):
     """Makes our channels with our requests."""
 
     protocol = Channel
+
+    def __init__(self, server: Any):
+        super().__init__(server)
+        # A new connection's first limit.
+        self.timeOut = server.limits.header_s
 
     def buildProtocol(self, addr: Any) -> Any:
         channel = super().buildProtocol(addr)
