@@ -31,7 +31,7 @@ BACKLOG = 1024
 # After the drain, a worker says its last words and exits; one that has not ended then is killed.
 STOP_GRACE_S = LAST_WORDS_S + 2 * FLUSH_S + 1
 # New objects before the collector looks for cycles: each request makes some thousands, few of them in one.
-GARBAGE_THRESHOLD = 20_000
+GARBAGE_THRESHOLD = 100_000
 
 
 class Command(BaseCommand):

@@ -77,7 +77,7 @@ def build(target: PlanTarget, step: PlanStep) -> BaseChatModel:
     except ValidationError as error:
         raise errors.InvalidSpec(describe(error)) from error
     if isinstance(model, openai_direct.DirectChatOpenAI):
-        model.reach(provider, base_url, read_s)
+        model.reach(provider, base_url)
     return model
 
 

@@ -87,14 +87,15 @@ class DirectChatOpenAI(ChatOpenAI):
     _headers: dict[str, str] = PrivateAttr()
     _timeout: aiohttp.ClientTimeout = PrivateAttr()
 
-    def reach(self, provider: ProviderConfig, base_url: str, read_s: float) -> None:
-        """Where requests go, with which credential, within which limits in seconds."""
+    def reach(self, provider: ProviderConfig, base_url: str) -> None:
+        """Where requests go, with which credential, and how long a connection may take.
+
+        Whoever waits for an answer has limits of its own: another timer for each piece would say nothing new.
+        """
         self._url = f"{base_url.rstrip('/')}/chat/completions"
         key = provider.api_key.get_secret_value() or "none"
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-        self._timeout = aiohttp.ClientTimeout(
-            total=None, connect=provider.connect_s, sock_connect=provider.connect_s, sock_read=read_s
-        )
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=provider.connect_s)
 
     async def _agenerate(
         self,
