@@ -4,7 +4,6 @@ Run endpoints answer ``{"detail", "message", "code"}``: LangServe's Python clien
 its JavaScript client ``message``. Resources under /api/v1/ answer RFC 9457 problem details.
 """
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -15,11 +14,10 @@ from django.core.exceptions import SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework.exceptions import APIException
 
+from chains.actions.faults import as_told
 from chains.api.base import json_response
 from chains.runtime import errors
 from chains.runtime.errors import FieldError
-
-logger = logging.getLogger(__name__)
 
 STATUS: Mapping[type[errors.ChainHubError], int] = {
     errors.ChainNotFound: 404,
@@ -37,6 +35,7 @@ STATUS: Mapping[type[errors.ChainHubError], int] = {
     errors.InvalidSpec: 503,
     errors.RunInterrupted: 503,
     errors.ShuttingDown: 503,
+    errors.DatabaseUnavailable: 503,
     errors.RunTimeout: 504,
     errors.ChainHubError: 500,
 }
@@ -57,8 +56,6 @@ class Problem:
 
 def problem_of(error: Exception) -> Problem:
     """What to tell of any exception; one that is not known is logged and hidden."""
-    if isinstance(error, errors.ChainHubError):
-        return _of_chainhub(error)
     if isinstance(error, Http404):
         return _of_chainhub(errors.ChainNotFound())
     if isinstance(error, DjangoPermissionDenied):
@@ -67,8 +64,7 @@ def problem_of(error: Exception) -> Problem:
         return Problem(status=400, code="bad_request", message="The request is not valid.")
     if isinstance(error, APIException):
         return _of_drf(error)
-    logger.error("An API view failed", exc_info=error)
-    return _of_chainhub(errors.ChainHubError())
+    return _of_chainhub(as_told(error))
 
 
 def status_of(error: errors.ChainHubError) -> int:

@@ -10,6 +10,7 @@ ChainHubError
 ├── RunCancelled            the caller stopped it
 ├── RunInterrupted          the process that ran it stopped
 ├── ShuttingDown            this process takes no new runs
+├── DatabaseUnavailable     what is needed cannot be looked up or written now
 ├── RunTimeout              the whole run took too long
 ├── OutputInvalid           the model's answer does not fit the parser
 └── ProviderError           everything that happens inside a model call
@@ -111,6 +112,12 @@ class RunInterrupted(ChainHubError):
 class ShuttingDown(ChainHubError):
     code = "shutting_down"
     message = "The server restarts. Try again in a few seconds."
+    retry_after_s = 5.0
+
+
+class DatabaseUnavailable(ChainHubError):
+    code = "database_unavailable"
+    message = "The server cannot reach its database. Try again in a few seconds."
     retry_after_s = 5.0
 
 

@@ -9,7 +9,6 @@ many bad frames and 4413 for a message that is too large.
 
 import asyncio
 import json
-import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +17,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
 from accounts.auth import Caller, authenticate_session
+from chains.actions.faults import as_told
 from chains.actions.prepare import RunCall
 from chains.actions.resolve import split_ref
 from chains.actions.runs import RunStream, start_run
@@ -26,8 +26,6 @@ from chains.runtime.errors import ChainHubError
 from chains.runtime.events import Chunk, Event, Failed, Finished, Inner, Started, Step
 from chains.runtime.strict_json import InvalidJSON, strict_json_object
 from chains.runtime.values import encode
-
-logger = logging.getLogger(__name__)
 
 MAX_BAD_FRAMES = 10
 # The server refuses a large frame with 1009, which no application may send for a message of many.
@@ -78,6 +76,8 @@ class ChainConsumer(AsyncWebsocketConsumer):
             await self._send({"type": "error", "code": error.code, "message": str(error)})
             if self.bad_frames >= MAX_BAD_FRAMES:
                 await self.close(TOO_MANY_BAD_FRAMES)
+        except Exception as error:
+            await self._send({"type": "error", **_fault(as_told(error))})
 
     async def _handle(self, text: str | None) -> None:
         if text is None:
@@ -141,12 +141,8 @@ class ChainConsumer(AsyncWebsocketConsumer):
     async def _drive(self, call: RunCall) -> None:
         try:
             stream = await start_run(call)
-        except ChainHubError as error:
-            await self._send({"type": "error", **_fault(error)})
-            return
-        except Exception:
-            logger.exception("a run could not be started")
-            await self._send({"type": "error", **_fault(ChainHubError())})
+        except Exception as error:
+            await self._send({"type": "error", **_fault(as_told(error))})
             return
         self.stream = stream
         if self.cancelled:

@@ -5,13 +5,18 @@ import http.client
 import json
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import ClientConnection, connect
 
+from accounts.models import User
 from chains.models import Chain
 from tests.conftest import Server, add_chain, add_prompt, start_server, step
+from tests.ws.conftest import session_cookie
 
 StartServer = Callable[..., Server]
 
@@ -59,3 +64,44 @@ def ask(server: Server, key: str, path: str) -> http.client.HTTPResponse:
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     connection.request("POST", path, json.dumps({"input": {"topic": "word"}}), headers)
     return connection.getresponse()
+
+
+def open_socket(server: Server, user: User, chain: str) -> ClientConnection:
+    return connect(
+        f"{server.websocket_url}/ws/chains/{chain}/",
+        origin=server.url,
+        additional_headers={"Cookie": session_cookie(user)},
+        legacy=True,
+    )
+
+
+class Load:
+    """Callers that ask twenty times a second, each time anew, and note how it went and when."""
+
+    def __init__(self, server: Server, key: str, callers: int):
+        self.answers: list[tuple[float, bool]] = []
+        self.stopped = threading.Event()
+        self.threads = [threading.Thread(target=self._ask, args=(server, key)) for _ in range(callers)]
+
+    def __enter__(self) -> "Load":
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopped.set()
+        for thread in self.threads:
+            thread.join()
+
+    def _ask(self, server: Server, key: str) -> None:
+        while not self.stopped.is_set():
+            began = time.monotonic()
+            try:
+                answered = ask(server, key, "/chains/joke/invoke").status == 200
+            except (OSError, http.client.HTTPException):
+                answered = False
+            self.answers.append((began, answered))
+            time.sleep(0.05)
+
+    def since(self, moment: float) -> list[bool]:
+        return [answered for began, answered in self.answers if began >= moment]

@@ -13,12 +13,11 @@ import time
 
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import ClientConnection
 
 from chains.models import Run
 from tests.conftest import ROOT, Server, add_chain, add_prompt, database_url, step, wait_until
-from tests.faults.conftest import ask, connection_to
-from tests.ws.conftest import session_cookie
+from tests.faults.conftest import ask, connection_to, open_socket
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.alone]
 
@@ -37,15 +36,6 @@ def slow(demo):
 def open_streams(server: Server, key: str, chain: str) -> list[http.client.HTTPResponse]:
     with concurrent.futures.ThreadPoolExecutor(STREAMS) as pool:
         return list(pool.map(lambda _: ask(server, key, f"/chains/{chain}/stream"), range(STREAMS)))
-
-
-def open_socket(server: Server, user, chain: str) -> ClientConnection:
-    return connect(
-        f"{server.websocket_url}/ws/chains/{chain}/",
-        origin=server.url,
-        additional_headers={"Cookie": session_cookie(user)},
-        legacy=True,
-    )
 
 
 def start_run(client: ClientConnection) -> None:

@@ -1,12 +1,10 @@
 """Several processes behind one address: one that dies is replaced, and all end together."""
 
 import concurrent.futures
-import http.client
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -14,7 +12,7 @@ import pytest
 
 from chains.models import Run
 from tests.conftest import Server, add_chain, add_prompt, step, wait_until
-from tests.faults.conftest import StartServer, ask, children, connection_to
+from tests.faults.conftest import Load, StartServer, ask, children, connection_to
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.alone]
 
@@ -51,38 +49,6 @@ def slow(demo):
     """Four seconds, word by word."""
     add_prompt("slow")
     return add_chain("slow", step("slow", extra={"delay_ms": 100, "words": 40}))
-
-
-class Load:
-    """Callers that ask twenty times a second, each time anew, and note how it went and when."""
-
-    def __init__(self, server: Server, key: str, callers: int):
-        self.answers: list[tuple[float, bool]] = []
-        self.stopped = threading.Event()
-        self.threads = [threading.Thread(target=self._ask, args=(server, key)) for _ in range(callers)]
-
-    def __enter__(self) -> "Load":
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stopped.set()
-        for thread in self.threads:
-            thread.join()
-
-    def _ask(self, server: Server, key: str) -> None:
-        while not self.stopped.is_set():
-            began = time.monotonic()
-            try:
-                answered = ask(server, key, "/chains/joke/invoke").status == 200
-            except (OSError, http.client.HTTPException):
-                answered = False
-            self.answers.append((began, answered))
-            time.sleep(0.05)
-
-    def since(self, moment: float) -> list[bool]:
-        return [answered for began, answered in self.answers if began >= moment]
 
 
 def test_one_of_three_is_killed_under_load(trio, alice_key, joke):

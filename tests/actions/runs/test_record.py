@@ -5,7 +5,6 @@ import threading
 from decimal import Decimal
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from accounts.auth import Caller
@@ -15,7 +14,7 @@ from chains.models import Price, Run
 from chains.runtime import errors
 from chains.runtime.events import Finished
 from tests.actions.runs.helpers import BOTH, add, call, events_of, eventually, the_run
-from tests.conftest import add_chain, add_prompt, over_http, step
+from tests.conftest import add_chain, add_prompt, over_http, rename_table, step
 from tests.upstream import HELLO, answers, cut, fails, held
 
 pytestmark = pytest.mark.usefixtures("shared_db")
@@ -154,11 +153,6 @@ async def test_an_end_is_recorded_once_the_database_answers_again(as_alice, poem
     assert isinstance((await ending)[-1], Finished)
     run = await the_run()
     assert (run.status, run.output, run.input_tokens) == ("succeeded", "one two", 4)
-
-
-def rename_table(old: str, new: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(f"ALTER TABLE {old} RENAME TO {new}")
 
 
 @BOTH
