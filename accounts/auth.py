@@ -1,7 +1,6 @@
 """Who is calling: one lookup for every way in, with its doors for DRF and for async code."""
 
 import asyncio
-import contextvars
 import logging
 from dataclasses import dataclass
 from importlib import import_module
@@ -63,18 +62,14 @@ async def aauthenticate_key(raw: str) -> Caller:
     """``authenticate_key`` for async requests; garbage is refused without a trip to a thread."""
     if not looks_like_key(raw):
         raise CredentialsRefused
-    try:
-        caller: Caller = await known_keys.get(digest_of(raw), lambda: _authenticate_key(raw))
-    except RuntimeError:
-        # The request that looked for the same key has left, and has taken its database thread along.
-        caller = await _authenticate_key(raw)
+    caller: Caller = await known_keys.get(digest_of(raw), lambda: _authenticate_key(raw))
     if caller.key is None or not caller.key.is_live(timezone.now()):
         raise CredentialsRefused
     _note_use_later(caller.key)
     return caller
 
 
-_authenticate_key = sync_to_async(borrowed_connection()(authenticate_key))
+_authenticate_key = in_database_thread(authenticate_key)
 
 
 def key_in(request: HttpRequest) -> str | None:
@@ -107,16 +102,14 @@ def note_use(key: ApiKey) -> None:
         logger.warning("The last use of %s was not noted", key.pk, exc_info=True)
 
 
-_note_use = sync_to_async(borrowed_connection()(note_use))
+_note_use = in_database_thread(note_use)
 
 
 def _note_use_later(key: ApiKey) -> None:
     """``note_use`` beside the request, one write per key at a time."""
     if key.pk in _notes or not key.use_is_due(timezone.now()):
         return
-    # An empty context leaves the request's own database thread, which the request needs next,
-    # and which is gone once the request has ended.
-    task = asyncio.create_task(_note_use(key), context=contextvars.Context())
+    task = asyncio.create_task(_note_use(key))
     _notes[key.pk] = task
     task.add_done_callback(lambda _: _notes.pop(key.pk, None))
 

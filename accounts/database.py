@@ -1,6 +1,7 @@
 """Database work from async code."""
 
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
@@ -9,6 +10,9 @@ from django.db import close_old_connections, connection
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+# Not the event loop's own, in which code of chains runs that may never come back.
+_threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="database")
 
 
 @contextmanager
@@ -29,4 +33,4 @@ def in_database_thread(function: Callable[P, T]) -> Callable[P, Coroutine[Any, A
 
     A request's own thread ends with the request; a run or a socket goes on.
     """
-    return sync_to_async(borrowed_connection()(function), thread_sensitive=False)
+    return sync_to_async(borrowed_connection()(function), thread_sensitive=False, executor=_threads)

@@ -99,11 +99,18 @@ class RunOwner:
             end: Finished | Failed = self._finished(await self.execution.result())
         except asyncio.CancelledError:
             end = self._stopped()
+            task = asyncio.current_task()
+            if self.stopped_as is None and not (task and task.cancelling()):
+                logger.exception("run %s was cancelled from inside", self.run.id)
+                end = self._failed(errors.ChainHubError())
         except errors.ChainHubError as error:
             # Only the names of its causes: their texts may quote prompts, answers and credentials.
             logger.warning("run %s failed: %s, by %s", self.run.id, error.code, _causes(error))
             end = self._failed(error)
-        except Exception:
+        except (SystemExit, KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException:
+            # Also what is no Exception, such as a panic in an extension: a reader waits for the end.
             logger.exception("run %s failed", self.run.id)
             end = self._failed(errors.ChainHubError())
         self.state = "closing"

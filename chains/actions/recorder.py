@@ -161,20 +161,24 @@ def _write(entries: Sequence[_Entry]) -> dict[UUID, Exception]:
             if entry.is_there:
                 _complete([entry.run])
             else:
-                _insert(entry.run)
+                _insert(entry)
         except Exception as error:
             failed[entry.run.pk] = error
     return failed
 
 
 def _complete(runs: Sequence[Run]) -> None:
-    """What ``filter(pk=..., status="running").update(...)`` does for each; to build that query costs most."""
-    fields: list[Any] = [Run._meta.get_field(name) for name in (*END_FIELDS, "id", "status")]
+    """What ``filter(pk=...).update(...)`` does for each; to build that query costs most.
+
+    Whatever the row says by now: nobody else knows how the run ended, even where others have taken it for
+    lost because nothing was heard of it.
+    """
+    fields: list[Any] = [Run._meta.get_field(name) for name in (*END_FIELDS, "id")]
     columns = [connection.ops.quote_name(field.column) for field in fields]
-    assigned = ", ".join(f"{column} = %s" for column in columns[:-2])
+    assigned = ", ".join(f"{column} = %s" for column in columns[:-1])
     table = connection.ops.quote_name(Run._meta.db_table)
-    sql = f"UPDATE {table} SET {assigned} WHERE {columns[-2]} = %s AND {columns[-1]} = %s"  # noqa: S608 our own names
-    rows = [[*(getattr(run, name) for name in END_FIELDS), run.pk, Run.Status.RUNNING] for run in runs]
+    sql = f"UPDATE {table} SET {assigned} WHERE {columns[-1]} = %s"  # noqa: S608 our own names
+    rows = [[*(getattr(run, name) for name in END_FIELDS), run.pk] for run in runs]
     with connection.cursor() as cursor:
         cursor.executemany(
             sql,
@@ -185,11 +189,17 @@ def _complete(runs: Sequence[Run]) -> None:
         )
 
 
-def _insert(run: Run) -> None:
+def _insert(entry: _Entry) -> None:
+    run = entry.run
     try:
         with transaction.atomic():
             run.save(force_insert=True)
     except IntegrityError:
+        if Run.objects.filter(pk=run.pk).exists():
+            # Written before, when the database's answer was lost; ids of callers were claimed by then.
+            if entry.waiter is not None:
+                _complete([run])
+            return
         # Something that it refers to was deleted meanwhile.
         for name in REFERENCES:
             model: Any = Run._meta.get_field(name).related_model

@@ -119,13 +119,17 @@ async def start_run(call: RunCall) -> RunStream:
     Raises ChainNotFound, StepsHidden, InvalidSpec, InvalidInput, ShuttingDown: then nothing is
     recorded and nothing ran.
     """
+    _check_open()
     return await _shielded(_start(call))
 
 
-async def _shielded(starting: Coroutine[Any, Any, RunStream]) -> RunStream:
+def _check_open() -> None:
+    """At every door, and only there: a batch that was let in goes on to its end."""
     if _stopping.is_set():
-        starting.close()
         raise errors.ShuttingDown
+
+
+async def _shielded(starting: Coroutine[Any, Any, RunStream]) -> RunStream:
     task = asyncio.get_running_loop().create_task(starting)
     try:
         return await asyncio.shield(task)
@@ -182,6 +186,7 @@ def interrupt_runs() -> list[RunStream]:
 
 async def run_chain(call: RunCall) -> RunResult:
     """The same, collected; raises the run's own error where it fails, and cancels it when cancelled."""
+    _check_open()
     outcome = await _collected(_start(call))
     if isinstance(outcome, RunFailure):
         raise outcome.error
@@ -215,6 +220,7 @@ async def run_batch(
     All of them are checked before one runs. Unless ``partial``, the first failure cancels the rest
     and is raised: InvalidInput, its ``loc`` beginning with the index, or the run's own error.
     """
+    _check_open()
     prepared = await in_database_thread(prepare_batch)(any_call, calls)
     places = asyncio.Semaphore(settings.BATCH_CONCURRENCY)
 

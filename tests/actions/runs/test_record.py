@@ -2,6 +2,8 @@
 
 import asyncio
 import threading
+from copy import copy
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -9,8 +11,11 @@ from django.utils import timezone
 
 from accounts.auth import Caller
 from accounts.keys import issue_key
+from chains.actions.recorder import Recorder
 from chains.actions.runs import run_chain, start_run
+from chains.actions.workers import interrupt_lost_runs
 from chains.models import Price, Run
+from chains.models.runs import LOST_AFTER_S
 from chains.runtime import errors
 from chains.runtime.events import Finished
 from tests.actions.runs.helpers import BOTH, add, call, events_of, eventually, the_run
@@ -155,6 +160,23 @@ async def test_an_end_is_recorded_once_the_database_answers_again(as_alice, poem
     assert (run.status, run.output, run.input_tokens) == ("succeeded", "one two", 4)
 
 
+async def test_a_run_that_others_took_for_lost_ends_as_it_did(as_alice, poem, upstream):
+    """As after an outage of the database, when the first to be back looks for runs that were not heard of."""
+    released = threading.Event()
+    upstream.script(held("one two", until=released))
+    stream = await start_run(call(as_alice))
+    await eventually(lambda now: now == ["running"])
+    long_ago = timezone.now() - timedelta(seconds=LOST_AFTER_S + 1)
+    await Run.objects.aupdate(worker="elsewhere/1/1", seen_at=long_ago)
+    assert await add(interrupt_lost_runs) == 1
+
+    released.set()
+    await events_of(stream)
+
+    run = await the_run()
+    assert (run.status, run.error_code, run.output, run.input_tokens) == ("succeeded", "", "one two", 4)
+
+
 @BOTH
 async def test_what_no_database_keeps_is_replaced(as_alice, poem, upstream, streaming):
     upstream.script(answers("nul \x00 and \ud800 half", finish_reason="st\x00op" + "p" * 100))
@@ -191,3 +213,14 @@ async def test_a_key_is_named_in_the_record(alice, joke):
     await run_chain(call(Caller(user=alice, key=key), "joke"))
 
     assert (await the_run()).key_id == key.pk
+
+
+async def test_a_row_that_is_there_although_its_writing_failed_gets_its_end(as_alice, joke):
+    """As where the database's answer is lost on its way."""
+    run = Run(chain_slug="joke", user=as_alice.user, source="sse")
+    await add(copy(run).save)
+    run.status, run.output, run.ended_at = "succeeded", "cats", timezone.now()
+
+    await Recorder().end(run)
+
+    assert ((await the_run()).status, (await the_run()).output) == ("succeeded", "cats")
