@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from jsonschema import Draft202012Validator
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessageChunk, message_chunk_to_message
 from langchain_core.output_parsers import (
@@ -16,6 +15,7 @@ from langchain_core.output_parsers import (
 )
 from langchain_core.runnables import Runnable, RunnablePassthrough
 
+from chains.runtime.answerschema import TooIntricate, first_fault
 from chains.runtime.steps import Parser
 from chains.runtime.strict_json import InvalidJSON, check_depth
 
@@ -61,9 +61,10 @@ class SchemaParser(JSONParser):
     def parse(self, text: str) -> Any:
         value = super().parse(text)
         try:
-            error = next(Draft202012Validator(self.json_schema).iter_errors(value), None)
-        except RecursionError:
-            raise OutputParserException("The answer's JSON Schema refers to itself.") from None
+            error = first_fault(self.json_schema, value)
+        except TooIntricate:
+            why = "The answer's JSON Schema refers to itself, or leads to too much work."
+            raise OutputParserException(why) from None
         if error is not None:
             raise OutputParserException(f"The answer breaks its JSON Schema at {error.json_path}.")
         return value

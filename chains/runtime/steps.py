@@ -1,11 +1,10 @@
 """The steps of a chain as data: prompt, model, parameters and parser, checked when they are written."""
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from jsonschema import Draft202012Validator, SchemaError
 from pydantic import Field, JsonValue, StringConstraints, model_validator
 
+from chains.runtime.answerschema import check_schema
 from chains.runtime.prompts import Frozen, Name
 
 SLUG_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
@@ -48,37 +47,8 @@ class Parser(Frozen):
         if (self.kind == "schema") != (self.json_schema is not None):
             raise ValueError("A JSON Schema belongs to the parser 'schema', and only to it.")
         if self.json_schema is not None:
-            _check_schema(self.json_schema)
+            check_schema(self.json_schema)
         return self
-
-
-def _check_schema(schema: Mapping[str, Any]) -> None:
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        raise ValueError(f"Not a JSON Schema: {error.message}") from error
-    if schema.get("type") != "object":
-        raise ValueError("The JSON Schema of an answer describes an object.")
-    for node in _nodes(schema):
-        for key in ("pattern", "patternProperties", "uniqueItems"):
-            if key in node:
-                raise ValueError(f"The JSON Schema uses {key!r}, which may take forever.")
-        if not str(node.get("$ref", "#")).startswith("#"):
-            raise ValueError("The JSON Schema refers to another document.")
-
-
-def _nodes(schema: Any) -> Iterator[Mapping[str, Any]]:
-    """Every sub-schema; not the values in it, nor properties that are merely called like keywords."""
-    if isinstance(schema, list):
-        for inner in schema:
-            yield from _nodes(inner)
-    elif isinstance(schema, dict):
-        yield schema
-        for key, inner in schema.items():
-            if key in ("properties", "$defs", "dependentSchemas"):
-                yield from _nodes(list(inner.values()))
-            elif key not in ("enum", "const", "default", "examples"):
-                yield from _nodes(inner)
 
 
 class LLMStep(Frozen):

@@ -1,5 +1,6 @@
 """What becomes of a model's answer."""
 
+import json
 import time
 
 import pytest
@@ -86,6 +87,27 @@ def test_a_schema_that_refers_to_itself_is_refused_and_does_not_end_the_process(
 
     with pytest.raises(OutputParserException, match="refers to itself"):
         SchemaParser(json_schema=schema).parse("{}")
+
+
+def test_references_that_multiply_are_not_followed_for_ever():
+    doubled = {f"d{i}": {"allOf": [{"$ref": f"#/$defs/d{i + 1}"}] * 2} for i in range(40)}
+    schema = {"type": "object", "$ref": "#/$defs/d0", "$defs": doubled | {"d40": {}}}
+
+    with pytest.raises(OutputParserException, match="too much work"):
+        build_parser(parser("schema", schema)).parse("{}")
+
+
+def test_many_items_may_refer_to_one_schema():
+    step = {"type": "object", "properties": {"name": {"type": "string"}}}
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": {"steps": {"type": "array", "items": {"$ref": "#/$defs/Step"}}},
+        "$defs": {"Step": step},
+    }
+    answer = {"steps": [{"name": "x"}] * 5000}
+
+    assert SchemaParser(json_schema=schema).parse(json.dumps(answer)) == answer
 
 
 @pytest.mark.parametrize(

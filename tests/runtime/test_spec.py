@@ -89,6 +89,20 @@ def test_a_bad_spec_is_refused_naming_the_place(case):
         ),
         ({"type": "object", "allOf": [{"$ref": "https://example.com/x"}]}, "another document"),
         ({"type": "object", "properties": {"a": {"$ref": "file:///etc/passwd"}}}, "another document"),
+        ({"type": "object", "properties": {"a": {"$ref": 3}}}, "another document"),
+        (
+            {"type": "object", "properties": {"a": {"$dynamicRef": "file:///etc/passwd"}}},
+            "not supported here",
+        ),
+        ({"type": "object", "properties": {"a": {"$id": "urn:x"}}}, "not supported here"),
+        ({"type": "object", "items": {"$schema": "http://json-schema.org/schema#"}}, "not supported here"),
+        ({"type": "object", "items": {"$ref": "#/$defs/none"}}, "no schema at that place"),
+        (
+            {"type": "object", "default": {"pattern": "(a+)+$"}, "items": {"$ref": "#/default"}},
+            "no schema at that place",
+        ),
+        ({"type": "object", "properties": {"a": {"pattern": "a{99999999999999999999}"}}}, "may take forever"),
+        ({"type": "object", "minLength": 1e400}, "Not a JSON Schema"),
     ],
 )
 def test_a_schema_that_cannot_be_relied_on_is_refused(schema, why):
