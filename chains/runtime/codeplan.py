@@ -22,7 +22,7 @@ from chains.runtime.calls import MAX_FINISH_REASON_CHARS, ModelCall, Trace, usag
 from chains.runtime.config import CONFIGURABLE
 from chains.runtime.faults import field_errors
 from chains.runtime.kinds import kind_of
-from chains.runtime.messages import cleaned
+from chains.runtime.messages import cleaned, without_pieces
 from chains.runtime.plan import Input, Plan
 from chains.runtime.registry import CustomUserType, Registered
 from chains.runtime.spec import digest
@@ -78,10 +78,10 @@ class CodePlan(Plan):
 
     def check_input(self, value: Any) -> Input:
         try:
-            checked = self._input_model.model_validate(value)
+            checked = self._input_model.model_validate(without_pieces(value))
         except ValidationError as error:
             raise errors.InvalidInput(errors=field_errors(error)) from error
-        except (TypeError, KeyError) as error:
+        except (TypeError, KeyError, AttributeError) as error:
             # LangChain's own check of messages raises these for what is no message.
             raise errors.InvalidInput(
                 "The input does not fit the chain's schema: a message is an object with a type and what "

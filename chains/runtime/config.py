@@ -51,7 +51,8 @@ def merge_configs(*configs: Any) -> dict[str, Any]:
             if isinstance(earlier, dict) and isinstance(value, dict):
                 value = {**earlier, **value}
             elif key == "tags" and isinstance(earlier, list) and isinstance(value, list):
-                value = [*earlier, *(tag for tag in value if tag not in earlier)]
+                known = {tag for tag in earlier if isinstance(tag, str)}
+                value = [*earlier, *(tag for tag in value if not isinstance(tag, str) or tag not in known)]
             merged[key] = value
     return merged
 

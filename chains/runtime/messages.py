@@ -86,6 +86,22 @@ CHUNKS = {
 }
 
 
+# Of a piece, LangChain parses these at a cost that grows with the square of their length; ``tool_calls``
+# says the same.
+DROPPED_OF_CHUNKS = ("tool_call_chunks", "additional_kwargs")
+
+
+def without_pieces(value: Any) -> Any:
+    """Plain data as it came, before LangChain decodes messages in it."""
+    if isinstance(value, list):
+        return [without_pieces(inner) for inner in value]
+    if isinstance(value, dict):
+        given = value.get("type")
+        dropped = DROPPED_OF_CHUNKS if isinstance(given, str) and given in CHUNKS else ()
+        return {key: without_pieces(inner) for key, inner in value.items() if key not in dropped}
+    return value
+
+
 def allowed_types(*, system: bool) -> list[str]:
     """Without ``system``, what would rewrite a chain's instructions is left out."""
     return [name for name in TYPES if system or name != "system"]

@@ -1,5 +1,6 @@
 """The plan of a chain in code: what it takes, and how it describes that."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -54,6 +55,36 @@ def test_a_prompts_variables_are_the_input():
     )
 
     assert checked.value == {"history": [HumanMessage("a")], "question": "b"}
+
+
+def test_what_a_piece_says_twice_is_read_once():
+    """LangChain would parse this for hours: its cost grows with the square of the length."""
+    arguments = '{"a": "' + "b" * 400_000 + '", ' + "x" * 400_000
+    pieces = [{"type": "tool_call_chunk", "name": "f", "id": "1", "index": 0, "args": arguments}]
+    legacy = {"tool_calls": [{"id": "1", "index": 0, "function": {"name": "f", "arguments": arguments}}]}
+    message = {
+        "type": "AIMessageChunk",
+        "content": "c",
+        "tool_calls": [{"name": "g", "args": {"h": 1}, "id": "2"}],
+    }
+    given = {
+        "history": [message | {"tool_call_chunks": pieces, "additional_kwargs": legacy}],
+        "question": "b",
+    }
+
+    checked = code(CHAT).check_input(given)
+
+    (read,) = checked.value["history"]
+    assert [(call["name"], call["args"]) for call in read.tool_calls] == [("g", {"h": 1})]
+    assert checked.data == given
+
+
+@pytest.mark.parametrize("wrong", [None, "x", 3, []])
+def test_a_message_with_wrong_additions_is_refused_or_read_without(wrong):
+    given = {"history": [{"type": "ai", "content": "a", "additional_kwargs": wrong}], "question": "b"}
+
+    with contextlib.suppress(InvalidInput):
+        assert code(CHAT).check_input(given).value["history"] == [AIMessage("a")]
 
 
 def test_the_record_has_the_input_as_it_was_sent():

@@ -22,6 +22,12 @@ def places(data: object, *, allowed: tuple[str, ...] = CONFIG_KEYS) -> list:
     return [fault["loc"] for fault in refused.value.errors]
 
 
+def test_tags_are_united_however_many():
+    one, other = [str(i) for i in range(100_000)], [str(i) for i in range(50_000, 150_000)]
+
+    assert merge_configs({"tags": one}, {"tags": other})["tags"] == [str(i) for i in range(150_000)]
+
+
 @pytest.mark.parametrize("key", CONFIG_KEYS)
 def test_only_what_the_chain_allows_is_read_and_what_its_plan_judges(key):
     config = read_config(FULL, allowed=[key])
