@@ -151,6 +151,9 @@ class ChainConsumer(AsyncWebsocketConsumer):
             async for first in stream:
                 for event in _merged([first, *stream.waiting()]):
                     await self._send(_message(event))
+        except Exception as error:
+            # Such as an answer that is too large for one message.
+            await self._send({"type": "error", **_fault(as_told(error))})
         finally:
             # Where the socket has gone, the provider's call ends with it.
             stream.cancel()

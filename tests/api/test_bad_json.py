@@ -65,7 +65,7 @@ every_run_route = pytest.mark.parametrize("endpoint", ["invoke", "batch", "strea
 
 
 @pytest.fixture
-def post(alice_key):
+def post(shared_db, alice_key):
     """Send a body with a key; what is refused here never reaches a chain."""
     headers = {"Authorization": f"Bearer {alice_key}"}
 

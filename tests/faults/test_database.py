@@ -3,6 +3,8 @@
 import contextlib
 import json
 import re
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -12,7 +14,7 @@ from django.db import connection
 
 from accounts.models import known_sessions
 from chains.models import Run
-from tests.conftest import answers, rename_table, wait_until
+from tests.conftest import ROOT, answers, environment_of_servers, free_port, rename_table, wait_until
 from tests.faults.conftest import Load, open_socket
 from tests.management.test_quickstart import quickstart
 
@@ -39,6 +41,24 @@ def test_a_server_without_its_database_says_so_and_comes_back(tmp_path):
         away.rename(home)
         wait_until(lambda: ask(url, key)[0] == 200)
         assert answers(f"{url}/readyz")
+
+
+@pytest.mark.parametrize("url", ["postgres://nobody@127.0.0.1:1/none", "sqlite:///{tmp_path}/empty"])
+def test_without_a_usable_database_no_server_starts(tmp_path, url):
+    refused = subprocess.run(
+        [sys.executable, "manage.py", "serve"],
+        cwd=ROOT,
+        env={**environment_of_servers(free_port()), "DATABASE_URL": url.format(tmp_path=tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert refused.returncode == 1
+    assert "CommandError: The database cannot be used: " in refused.stderr
+    assert "has manage.py migrate been run?" in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 def ask(url: str, key: str) -> tuple[int, dict, dict]:

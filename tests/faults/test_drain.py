@@ -70,6 +70,47 @@ def test_fifty_streams_end_whole(start, alice, alice_key, slow):
     assert Run.objects.filter(status="succeeded").count() == STREAMS + 1
 
 
+def test_a_batch_ends_whole(start, alice_key, demo):
+    """Also what of it has not begun yet: eight run at a time."""
+    add_prompt("slow")
+    add_chain("slow", step("slow", extra={"delay_ms": 100, "words": 20}))
+    server = start()
+    connection = connection_to(server)
+    headers = {"Authorization": f"Bearer {alice_key}"}
+    connection.request(
+        "POST", "/chains/slow/batch", json.dumps({"inputs": [{"topic": "word"}] * 12}), headers
+    )
+    wait_until(lambda: Run.objects.running().count() == 8)
+
+    server.process.terminate()
+    response = connection.getresponse()
+
+    assert (response.status, len(json.loads(response.read())["output"])) == (200, 12)
+    assert server.process.wait(5) == 0
+    assert set(Run.objects.values_list("status", flat=True)) == {"succeeded"}
+
+
+def test_a_large_answer_of_code_that_fits_no_message_is_told(start, alice):
+    client = open_socket(start(CHAINHUB_RUNNABLES="tests.faults.runnables"), alice, "large")
+    for _ in range(2):
+        start_run(client)
+        messages = [json.loads(client.recv(timeout=10))]
+        while messages[-1]["type"] not in ("error", "finished", "failed"):
+            messages.append(json.loads(client.recv(timeout=10)))
+        assert (messages[-1]["type"], messages[-1]["code"]) == ("error", "internal_error")
+
+
+def test_code_that_does_not_come_back_does_not_keep_the_process(start, alice_key):
+    server = start(CHAINHUB_RUNNABLES="tests.faults.runnables", DRAIN_SECONDS="0.5")
+    stream = ask(server, alice_key, "/chains/stuck/stream")
+
+    server.process.terminate()
+
+    assert server.process.wait(6) == 0
+    assert stream.read().decode().count("event: error") == 1
+    assert Run.objects.get().status == "interrupted"
+
+
 def test_endless_runs_are_told_and_recorded_and_the_process_ends_in_time(start, alice, alice_key, endless):
     server = start(DRAIN_SECONDS="1")
     streams = open_streams(server, alice_key, "endless")

@@ -6,13 +6,15 @@ import logging
 import os
 import socket
 from argparse import SUPPRESS
+from collections.abc import Iterator
+from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from channels.routing import get_default_application
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connections
+from django.db import DatabaseError, connections
 
 from chainhub import health
 from chainhub.server import FLUSH_S, LAST_WORDS_S, Server
@@ -53,12 +55,22 @@ class Command(BaseCommand):
         except OSError as error:
             raise CommandError(f"Cannot listen on {host}:{port}: {error.strerror}.") from None
         allow_open_files(settings.MAX_CONNECTIONS)
-        record_registered()
+        with usable_database():
+            record_registered()
         logger.info("Serving on http://%s:%d", host, port)
         if settings.WEB_CONCURRENCY == 1:
             serve(listening, None)
         elif not supervise(listening):
             raise CommandError("The server did not end as it should; the log tells why.")
+
+
+@contextmanager
+def usable_database() -> Iterator[None]:
+    try:
+        yield
+    except DatabaseError as error:
+        hint = "Is DATABASE_URL right, and has manage.py migrate been run?"
+        raise CommandError(f"The database cannot be used: {str(error).strip()}\n{hint}") from error
 
 
 def supervise(listening: socket.socket) -> bool:
@@ -81,9 +93,10 @@ def supervise(listening: socket.socket) -> bool:
 
 def serve(listening: socket.socket, lifeline: Lifeline | None) -> None:
     """In this process, until told to stop."""
-    if lost := interrupt_lost_runs():
-        logger.warning("%d runs of a process that died are marked as interrupted", lost)
-    load_kinds(Provider.objects.filter(enabled=True).values_list("kind", flat=True).distinct())
+    with usable_database():
+        if lost := interrupt_lost_runs():
+            logger.warning("%d runs of a process that died are marked as interrupted", lost)
+        load_kinds(Provider.objects.filter(enabled=True).values_list("kind", flat=True).distinct())
     server = Server(
         application=get_default_application(),
         listening=listening,
@@ -94,11 +107,16 @@ def serve(listening: socket.socket, lifeline: Lifeline | None) -> None:
         interrupt=interrupt_all_runs,
         on_drain=stop_taking_work,
     )
+    # This thread needs none any more, and a place in the pool is not given back by itself.
+    connections.close_all()
     # All that is loaded by now stays: the collector need not walk it again and again.
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD)
     server.run()
+    # Code of a chain may hold a thread that never comes back, and Python would wait for it.
+    logging.shutdown()
+    os._exit(0)
 
 
 def stop_taking_work() -> None:

@@ -1,0 +1,10 @@
+"""Chains in code that the tests of faults have on their servers."""
+
+import time
+
+from chains.runtime.registry import register
+
+MB = 1024 * 1024
+
+register("large", lambda value: "x" * (9 * MB))
+register("stuck", lambda value: time.sleep(120))
