@@ -26,6 +26,10 @@ class JSONInput(forms.JSONField):
             raise forms.ValidationError(self.error_messages["invalid"], code="invalid")
         return parsed
 
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        """What a reader has typed, to be shown again as it is."""
+        return data
+
     def prepare_value(self, value: Any) -> Any:
         """Text stays as it is: `initial()` has written the JSON, or a reader has typed it."""
         return value

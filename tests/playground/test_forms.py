@@ -1,5 +1,6 @@
 """Forms made from JSON Schemas, friendly and hostile."""
 
+import html
 from typing import Any
 
 import pytest
@@ -373,3 +374,15 @@ def test_a_chain_that_offers_no_choice_has_no_fields(hostile):
     form = ConfigForm(hostile)
     assert list(form.form_fields()) == []
     assert not form.is_touched()
+
+
+@pytest.mark.parametrize("typed", ["[" * 100_000, "9" * 5000, '{"k": [true, null]}'])
+def test_json_is_shown_again_as_it_was_typed(typed):
+    query = QueryDict(mutable=True)
+    query["data"] = typed
+    form = InputForm(
+        schema_of("data", "other", data={"type": "object"}, other={"type": "string"}), data=query
+    )
+
+    assert not form.is_valid()
+    assert typed in html.unescape(html_of(form, "data"))
