@@ -39,7 +39,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='chain',
             name='system_messages',
-            field=models.BooleanField(default=False, help_text='A system message of a caller can change what the chain is told to do.', verbose_name='callers may send system messages'),
+            field=models.BooleanField(default=False, help_text='A system message of a caller can change what the chain is told to do. Code that makes messages of untyped input decides for itself.', verbose_name='callers may send system messages'),
         ),
         migrations.AddField(
             model_name='run',

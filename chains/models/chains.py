@@ -74,7 +74,8 @@ class Chain(Versioned):
     system_messages = models.BooleanField(
         "callers may send system messages",
         default=False,
-        help_text="A system message of a caller can change what the chain is told to do.",
+        help_text="A system message of a caller can change what the chain is told to do. "
+        "Code that makes messages of untyped input decides for itself.",
     )
 
     objects = ChainQuerySet.as_manager()
