@@ -6,13 +6,14 @@ from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.db import close_old_connections, connection
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 # Not the event loop's own, in which code of chains runs that may never come back.
-_threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="database")
+_threads = ThreadPoolExecutor(max_workers=settings.DATABASE_POOL_SIZE, thread_name_prefix="database")
 
 
 @contextmanager

@@ -164,6 +164,8 @@ DATABASES: dict[str, dict[str, Any]] = {
     "default": env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'chainhub.sqlite3'}")
 }
 _database = DATABASES["default"]
+# Of each process: its connections, and the threads in which runs use them.
+DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", 8)
 if _database["ENGINE"].endswith("sqlite3"):
     VAR_DIR.mkdir(exist_ok=True)
     # Without these three, concurrent writers fail with "database is locked".
@@ -177,7 +179,7 @@ else:
     _database["CONN_MAX_AGE"] = 0
     _database["CONN_HEALTH_CHECKS"] = True
     _database["OPTIONS"] = {
-        "pool": {"min_size": 2, "max_size": env.int("DATABASE_POOL_SIZE", 8), "timeout": 5},
+        "pool": {"min_size": 2, "max_size": DATABASE_POOL_SIZE, "timeout": 5},
         "connect_timeout": 5,
         "options": "-c statement_timeout=10s -c idle_in_transaction_session_timeout=30s",
     }
