@@ -1,7 +1,8 @@
 """LangServe's Python client, as it comes, against a server in a process of its own."""
 
+import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -22,9 +23,12 @@ Remote = Callable[..., RemoteRunnable]
 
 
 @pytest.fixture
-def remote(hub) -> Remote:
+def remote(hub) -> Iterator[Remote]:
     """The client of a chain, with alice's key unless other headers are given."""
-    return lambda chain, headers=hub.headers: RemoteRunnable(hub.at(chain), headers=headers)
+    yield lambda chain, headers=hub.headers: RemoteRunnable(hub.at(chain), headers=headers)
+    # It closes itself with a thread pool as it is collected. Later, that could be in the middle of another
+    # pool's beginning a thread, which holds the lock that both need.
+    gc.collect()
 
 
 def refused(call: Callable[[], Any]) -> httpx.Response:
