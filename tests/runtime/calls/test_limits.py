@@ -17,6 +17,8 @@ from tests.upstream import (
     slow,
 )
 
+pytestmark = pytest.mark.alone
+
 # --- Limited in time ---------------------------------------------------------------------------
 
 
