@@ -9,14 +9,14 @@ from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.utils import timezone
 
-from accounts.kept import Kept
+from concurrency.kept import KEYS_KEPT_S, SESSIONS_KEPT_S, Kept
 
 BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 LAST_USED_EVERY = timedelta(minutes=1)
 
-known_keys: Kept[Any] = Kept(keep_s=1.0, most=10_000)
+known_keys: Kept[Any] = Kept(keep_s=KEYS_KEPT_S, most=10_000)
 """Callers by the digest of their key."""
-known_sessions: Kept[Any] = Kept(keep_s=1.0, most=10_000)
+known_sessions: Kept[Any] = Kept(keep_s=SESSIONS_KEPT_S, most=10_000)
 """Callers by their session."""
 
 

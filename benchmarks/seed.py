@@ -17,8 +17,8 @@ from django.core.management import call_command  # noqa: E402
 from accounts.keys import issue_key  # noqa: E402
 from accounts.models import User  # noqa: E402
 from chains.models import Chain, Prompt, Provider  # noqa: E402
-from chains.runtime.prompts import PromptSpec  # noqa: E402
-from chains.runtime.spec import parse_spec  # noqa: E402
+from chains.runtime.spec.chain import parse_spec  # noqa: E402
+from chains.runtime.steps.prompts import PromptSpec  # noqa: E402
 
 MESSAGES = [{"role": "system", "content": "You tell jokes."}, {"role": "human", "content": "{topic}"}]
 

@@ -11,7 +11,7 @@ http_application = get_asgi_application()
 
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 
-from chainhub.programs import ProgramsHandler, is_call  # noqa: E402
+from chainhub.shortway import ProgramsHandler, is_call  # noqa: E402
 from chains.ws.routing import websocket_application  # noqa: E402
 
 programs_application = ProgramsHandler()

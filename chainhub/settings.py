@@ -122,6 +122,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "accounts",
     "chains",
+    "chainhub",
 ]
 # Every entry is async-capable: one that is not would put each run into a thread, where a client
 # that leaves cannot cancel it.

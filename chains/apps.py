@@ -7,6 +7,6 @@ class ChainsConfig(AppConfig):
     name = "chains"
 
     def ready(self) -> None:
-        from chains.actions.registered import discover
+        from chains.actions.codechains import discover
 
         discover()

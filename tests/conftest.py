@@ -16,14 +16,14 @@ from asgiref.sync import SyncToAsync
 from django.contrib.auth.models import Group
 from django.db import connection, connections
 
-from accounts.auth import Caller
+from accounts.callers import Caller
 from accounts.keys import issue_key
 from accounts.models import User
 from chains.actions.demo import seed_demo
 from chains.models import Chain, Prompt, Provider
 from chains.runtime import registry as chains_in_code
-from chains.runtime.prompts import PromptSpec
-from chains.runtime.spec import parse_spec
+from chains.runtime.spec.chain import parse_spec
+from chains.runtime.steps.prompts import PromptSpec
 from tests.upstream import Upstream
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -3,14 +3,14 @@
 import asyncio
 from typing import Any
 
-from chains.actions.resolve import plan_for
+from chains.actions.find import plan_for
 from chains.models import ChainLabel, ChainVersion
-from chains.runtime.config import CONFIGURABLE
-from chains.runtime.configurable import every_choice
 from chains.runtime.errors import InvalidSpec
-from chains.runtime.providers import build_model
-from chains.runtime.specplan import SpecPlan
-from chains.runtime.steps import PRODUCTION
+from chains.runtime.names import PRODUCTION
+from chains.runtime.plans.configured import SpecPlan
+from chains.runtime.providers.reach import build_model
+from chains.runtime.spec.options import every_choice
+from chains.runtime.wire.config import CONFIGURABLE
 
 
 def publish_chain_version(*, version: ChainVersion, by: Any, label: str = PRODUCTION) -> bool:

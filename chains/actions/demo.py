@@ -8,9 +8,9 @@ from django.db import transaction
 
 from accounts.models import User
 from chains.models import Chain, Price, Prompt, Provider
-from chains.runtime.prompts import PromptSpec
-from chains.runtime.spec import Spec, parse_spec
-from chains.runtime.steps import PRODUCTION
+from chains.runtime.names import PRODUCTION
+from chains.runtime.spec.chain import Spec, parse_spec
+from chains.runtime.steps.prompts import PromptSpec
 
 DEMO_MODEL = "demo-coach"
 EDITOR_MODELS = ("prompt", "promptversion", "promptlabel", "chain", "chainversion", "chainlabel")

@@ -3,11 +3,11 @@
 from typing import Any
 from uuid import UUID
 
-from accounts.database import in_database_thread
-from chains.actions.resolve import find
+from chains.actions.find import find
 from chains.models import Feedback, Run
 from chains.runtime.errors import ChainNotFound
-from chains.runtime.steps import PRODUCTION
+from chains.runtime.names import PRODUCTION
+from concurrency.database import in_database_thread
 
 
 @in_database_thread

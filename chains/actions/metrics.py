@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from chains.models import Run
-from chains.runtime.loops import per_loop
+from concurrency.loops import per_loop
 
 logger = logging.getLogger(__name__)
 P = ParamSpec("P")

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from chains.models import Chain, ChainLabel, Prompt, PromptLabel, PromptVersion
-from chains.runtime.spec import Spec
-from chains.runtime.steps import PRODUCTION, PromptRef
+from chains.runtime.names import PRODUCTION
+from chains.runtime.spec.chain import Spec
+from chains.runtime.steps.llm import PromptRef
 
 
 def publish_prompt_version(*, version: PromptVersion, by: Any, label: str = PRODUCTION) -> bool:

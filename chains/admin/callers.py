@@ -7,7 +7,7 @@ from django.utils.html import format_html
 
 from chains.models import Chain
 from chains.models.chains import ENDPOINTS
-from chains.runtime.config import CONFIG_KEYS
+from chains.runtime.wire.config import CONFIG_KEYS
 
 ENDPOINT_TEXTS = {
     "invoke": "one input, one answer",

@@ -13,21 +13,22 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.html import format_html
 
 from chains.actions.chains import check_chain_version, publish_chain_version
-from chains.actions.registered import record_registered
+from chains.actions.codechains import record_registered
 from chains.admin.callers import ACCESS_FIELDS, CALLER_FIELDS, CallersForm, config_keys_field
 from chains.admin.codechains import CodeChainAdmin, entry_of, has_playground
 from chains.admin.options import OptionRow, choice_faults, option_of, option_row
 from chains.admin.readable import chain_text
 from chains.admin.rows import RowsField, add_row_error
-from chains.admin.steps import StepRow, TargetRow, step_data, step_row
+from chains.admin.steps.llm import StepRow, TargetRow, step_data, step_row
 from chains.admin.versioned import VersionedForm
 from chains.admin.versions import VersionedAdmin
 from chains.models import Chain, ChainVersion, Price, Prompt, PromptLabel, Provider
 from chains.runtime.errors import InvalidSpec
-from chains.runtime.kinds import check_params
+from chains.runtime.names import LATEST, PRODUCTION
+from chains.runtime.providers import check_params
 from chains.runtime.registry import registered
-from chains.runtime.spec import Spec, parse_spec
-from chains.runtime.steps import LATEST, PRODUCTION, Target
+from chains.runtime.spec.chain import Spec, parse_spec
+from chains.runtime.steps.llm import Target
 
 MAX_STEPS, MAX_FALLBACKS, MAX_OPTIONS = 20, 5, 20
 

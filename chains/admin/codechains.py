@@ -8,13 +8,13 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from chains.actions.resolve import Found
+from chains.actions.find import Found
 from chains.admin.audit import changes
 from chains.admin.callers import ACCESS_FIELDS, CallersForm
 from chains.admin.versions import VersionedAdmin
 from chains.models import Chain
 from chains.runtime.errors import ChainHubError
-from chains.runtime.plan import Plan
+from chains.runtime.plans.base import Plan
 from chains.runtime.registry import Registered, registered
 
 NONE = "\N{EN DASH}"

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chains.runtime.strict_json import InvalidJSON, strict_json
+from chains.runtime.wire.strict_json import InvalidJSON, strict_json
 
 
 def parse_json(text: str) -> Any:

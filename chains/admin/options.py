@@ -11,12 +11,12 @@ from pydantic import ValidationError as InvalidData
 from chains.admin.optiontext import choices_text, parse_choices
 from chains.admin.prompts import name_field
 from chains.admin.rows import Row
-from chains.admin.steps import SUGGESTED
-from chains.runtime.configurable import DEFAULT, AnyOption, MaxTokensOption, TemperatureOption
+from chains.admin.steps.llm import SUGGESTED
 from chains.runtime.errors import InvalidSpec
-from chains.runtime.kinds import check_params
-from chains.runtime.spec import Spec
-from chains.runtime.steps import LLMStep
+from chains.runtime.providers import check_params
+from chains.runtime.spec.chain import Spec
+from chains.runtime.spec.options import DEFAULT, AnyOption, MaxTokensOption, TemperatureOption
+from chains.runtime.steps.llm import LLMStep
 
 OPTION: TypeAdapter[AnyOption] = TypeAdapter(AnyOption)
 WITH_LIMITS = (TemperatureOption.model_fields["field"].default, MaxTokensOption.model_fields["field"].default)

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from chains.admin.jsontext import is_plain, numbered_lines, parse_json, parse_lines
-from chains.runtime.configurable import AnyOption, ModelOption, PromptOption, StepOption
-from chains.runtime.steps import PRODUCTION
+from chains.runtime.names import PRODUCTION
+from chains.runtime.spec.options import AnyOption, ModelOption, PromptOption, StepOption
 
 
 def choices_text(option: AnyOption) -> str:

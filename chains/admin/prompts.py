@@ -15,16 +15,16 @@ from chains.admin.versioned import VersionedForm
 from chains.admin.versions import VersionedAdmin
 from chains.models import Chain, Prompt, PromptVersion
 from chains.runtime.errors import InvalidTemplate
-from chains.runtime.prompts import (
+from chains.runtime.names import NAME_PATTERN
+from chains.runtime.steps.prompts import (
     MAX_MESSAGES,
     MAX_VARIABLES,
-    NAME_PATTERN,
     Placeholder,
     PromptSpec,
     Variable,
     template_variables,
 )
-from chains.runtime.spec import describe
+from chains.runtime.wire.fielderrors import describe
 
 PLACEHOLDER = "placeholder"
 NAME_HELP = "Letters, digits and _, not beginning with a digit."

@@ -13,7 +13,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 
 from chains.admin.audit import changes
 from chains.models import Price, Provider
-from chains.runtime.kinds import KINDS
+from chains.runtime.providers import KINDS
 
 KEY_FIELDS = frozenset({"new_key", "remove_key"})
 

@@ -7,8 +7,8 @@ from django.core.exceptions import ValidationError
 from django.http import QueryDict
 from django.urls import reverse
 
-from chains.runtime.prompts import PromptSpec
-from chains.runtime.spec import Spec
+from chains.runtime.spec.chain import Spec
+from chains.runtime.steps.prompts import PromptSpec
 
 
 class VersionedForm(forms.ModelForm):

@@ -20,7 +20,7 @@ from chains.admin.versioned import VersionedForm
 from chains.models import Chain, LabelMove
 from chains.models.providers import slug_validator
 from chains.runtime.errors import ChainNotFound, InvalidSpec
-from chains.runtime.steps import LATEST, PRODUCTION
+from chains.runtime.names import LATEST, PRODUCTION
 
 RECENT = 5
 

@@ -10,7 +10,8 @@ from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from accounts.auth import Caller, authenticate
+from accounts.auth import authenticate
+from accounts.callers import Caller
 from chains.api.json import StrictJSONParser
 
 

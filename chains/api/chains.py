@@ -7,13 +7,13 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
 from rest_framework.request import Request
 
-from chains.actions.resolve import split_ref
 from chains.actions.runs import aresolve
 from chains.api.base import AsyncAPIView, IgnoreAccept, json_response
-from chains.api.pages import BySlug
+from chains.api.pagination import BySlug
 from chains.models import Chain
-from chains.runtime.config_hash import decode_config_hash
-from chains.runtime.plan import Plan
+from chains.runtime.names import split_ref
+from chains.runtime.plans.base import Plan
+from chains.runtime.wire.config_hash import decode_config_hash
 
 
 class SchemaView(AsyncAPIView):

@@ -14,6 +14,8 @@ from django.core.exceptions import SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework.exceptions import APIException
 
+from accounts.auth import CHALLENGE
+from accounts.callers import CredentialsRefused
 from chains.actions.faults import as_told
 from chains.api.base import json_response
 from chains.runtime import errors
@@ -62,6 +64,9 @@ def problem_of(error: Exception) -> Problem:
         return Problem(status=403, code="permission_denied", message="Not allowed.")
     if isinstance(error, SuspiciousOperation):
         return Problem(status=400, code="bad_request", message="The request is not valid.")
+    if isinstance(error, CredentialsRefused):
+        headers = {"WWW-Authenticate": CHALLENGE}
+        return Problem(status=401, code=error.code, message=str(error), headers=headers)
     if isinstance(error, APIException):
         return _of_drf(error)
     return _of_chainhub(as_told(error))

@@ -6,7 +6,7 @@ from django.conf import settings
 from rest_framework.exceptions import APIException
 from rest_framework.parsers import BaseParser
 
-from chains.runtime.strict_json import InvalidJSON, strict_json_object
+from chains.runtime.wire.strict_json import InvalidJSON, strict_json_object
 
 
 class InvalidBody(APIException):

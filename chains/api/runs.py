@@ -1,192 +1,72 @@
-"""Running chains, in LangServe's wire format."""
+"""One's own runs as a resource."""
 
-import uuid
-from functools import cached_property
 from typing import Any
 
-from django.conf import settings
-from django.http import HttpResponse
-from django.http.response import HttpResponseBase
-from rest_framework.request import Request
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics, serializers
 
-from chains.actions.prepare import RunCall
-from chains.actions.resolve import split_ref
-from chains.actions.runs import RunFailure, RunResult, run_batch, run_chain, start_run
-from chains.api.base import AsyncAPIView, json_response
-from chains.api.errors import problem_of, run_body
-from chains.api.sse import RunStreamResponse
+from chains.api.base import IgnoreAccept
+from chains.api.pagination import NewestFirst
 from chains.models import Run
-from chains.runtime.config import merge_configs
-from chains.runtime.config_hash import decode_config_hash
-from chains.runtime.errors import InvalidInput
-from chains.runtime.events import Chunk, Inner, Started
-from chains.runtime.inner import InnerFilter
 
 
-class RunView(AsyncAPIView):
-    """What the run endpoints share: the body's outer form and the call made of it."""
+class RunSerializer(serializers.ModelSerializer):
+    chain = serializers.CharField(source="chain_slug")
+    version = serializers.IntegerField(source="chain_version_number")
+    key = serializers.CharField(source="key_id", allow_null=True)
 
-    schema = None  # Described for each chain by api.schema.
-
-    def call(self, ref: str, value: Any, config: Any, **options: Any) -> RunCall:
-        slug, ref = split_ref(ref)
-        return RunCall(
-            slug=slug,
-            ref=ref,
-            caller=self.caller,
-            input=value,
-            config=config,
-            headers={name.lower(): text for name, text in self.request.headers.items()},
-            **options,
-        )
-
-    @cached_property
-    def config_in_address(self) -> dict[str, Any]:
-        packed = self.kwargs.get("config_hash")
-        return decode_config_hash(packed) if packed else {}
-
-    def call_of_body(self, ref: str, body: dict[str, Any], **options: Any) -> RunCall:
-        """The body's config wins over the one in the address."""
-        config = merge_configs(self.config_in_address, body.get("config"))
-        return self.call(ref, required(body, "input"), config, **options)
-
-
-def required(body: dict[str, Any], name: str) -> Any:
-    if name not in body:
-        raise InvalidInput.at([name], "missing", "Field required", message="The body is not complete.")
-    return body[name]
-
-
-class InvokeView(RunView):
-    async def post(self, request: Request, ref: str, config_hash: str = "") -> HttpResponse:
-        result = await run_chain(self.call_of_body(ref, self.body(), source=Run.Source.REST))
-        return json_response(
-            {"output": result.output, "metadata": _metadata(result)},
-            headers=_headers(result.started) | _cost_header([result]),
-        )
+    class Meta:
+        model = Run
+        fields = [
+            "id",
+            "parent_id",
+            "chain",
+            "version",
+            "package",
+            "config",
+            "prompt_versions",
+            "plan_digest",
+            "key",
+            "source",
+            "status",
+            "input",
+            "output",
+            "error_code",
+            "error_message",
+            "finish_reason",
+            "calls",
+            "input_tokens",
+            "output_tokens",
+            "cost_usd",
+            "created_at",
+            "ended_at",
+            "first_token_ms",
+            "latency_ms",
+        ]
 
 
-class StreamView(RunView):
-    async def post(self, request: Request, ref: str, config_hash: str = "") -> HttpResponseBase:
-        stream = await start_run(self.call_of_body(ref, self.body(), source=Run.Source.SSE))
-        return RunStreamResponse(stream, shows=Chunk, headers=_headers(stream.started))
+class OwnRuns(generics.GenericAPIView):
+    """Only what the caller may see, whoever asks."""
+
+    serializer_class = RunSerializer
+    content_negotiation_class = IgnoreAccept
+
+    def get_queryset(self) -> Any:
+        runs = Run.objects.visible_to(self.request.user)
+        columns = {"chain": "chain_slug", "status": "status", "source": "source"}
+        given = self.request.query_params
+        wanted = {column: given[name] for name, column in columns.items() if name in given}
+        if not all(value.isprintable() for value in wanted.values()):
+            # No row has such a value, and Postgres refuses to look for U+0000.
+            return runs.none()
+        return runs.filter(**wanted)
 
 
-class InnerView(RunView):
-    """What happens inside the run, as it happens."""
-
-    source: Run.Source
-
-    async def post(self, request: Request, ref: str, config_hash: str = "") -> HttpResponseBase:
-        body = self.body()
-        call = self.call_of_body(ref, body, source=self.source, inner=_filter(body))
-        stream = await start_run(call)
-        return RunStreamResponse(stream, shows=Inner, headers=_headers(stream.started))
+@extend_schema(summary="List one's own runs, newest first", tags=["runs"])
+class RunListView(OwnRuns, generics.ListAPIView):
+    pagination_class = NewestFirst
 
 
-class StreamEventsView(InnerView):
-    source = Run.Source.EVENTS
-
-
-class StreamLogView(InnerView):
-    source = Run.Source.LOG
-
-
-def _filter(body: dict[str, Any]) -> InnerFilter:
-    given = {name: body.get(name) for name in InnerFilter.__dataclass_fields__}
-    for name, value in given.items():
-        if value is not None and not _is_texts(value):
-            msg = "Input should be a list of texts"
-            raise InvalidInput.at([name], "list_type", msg, message="The body is not valid.")
-    return InnerFilter(**given)
-
-
-def _is_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-
-# --- Batches -----------------------------------------------------------------------------------
-
-
-class BatchView(RunView):
-    """All or nothing; with ``?partial=true`` each failure stands beside the good answers."""
-
-    async def post(self, request: Request, ref: str, config_hash: str = "") -> HttpResponse:
-        partial = request.query_params.get("partial", "").lower() in ("1", "true")
-        body = self.body()
-        inputs = _checked_inputs(required(body, "inputs"))
-        configs = _configs(self.config_in_address, body.get("config"), len(inputs))
-        options = {"source": Run.Source.BATCH, "parent_id": uuid.uuid4()}
-        calls = [self.call(ref, *pair, **options) for pair in zip(inputs, configs, strict=True)]
-        outcomes = await run_batch(
-            self.call(ref, None, self.config_in_address, **options), calls, partial=partial
-        )
-        results = [outcome for outcome in outcomes if isinstance(outcome, RunResult)]
-        metadata = {
-            "responses": [_metadata(outcome) for outcome in outcomes],
-            "run_ids": [_run_id(outcome) for outcome in outcomes],
-        }
-        if partial:
-            metadata["errors"] = [_error(outcome) for outcome in outcomes]
-        output = [outcome.output if isinstance(outcome, RunResult) else None for outcome in outcomes]
-        return json_response(
-            {"output": output, "metadata": metadata},
-            headers=(_headers(results[0].started) | _cost_header(results)) if results else None,
-        )
-
-
-def _checked_inputs(inputs: Any) -> list[Any]:
-    if not isinstance(inputs, list):
-        raise InvalidInput.at(
-            ["inputs"], "list_type", "Input should be a list", message="The body is not valid."
-        )
-    if len(inputs) > settings.MAX_BATCH_INPUTS:
-        limit = f"List should have at most {settings.MAX_BATCH_INPUTS} items"
-        raise InvalidInput.at(["inputs"], "too_long", limit, message="The batch is too large.")
-    return inputs
-
-
-def _configs(in_address: dict[str, Any], config: Any, count: int) -> list[dict[str, Any]]:
-    """One for each input; a run id that is meant for all can name only one run, the first."""
-    shared, each = in_address, config
-    if not isinstance(config, list):
-        shared, each = merge_configs(in_address, config), [None] * count
-    if len(each) != count:
-        raise InvalidInput(f"Number of configs ({len(each)}) must match number of inputs ({count})")
-    others = {key: value for key, value in shared.items() if key != "run_id"}
-    return [merge_configs(others if index else shared, own) for index, own in enumerate(each)]
-
-
-def _run_id(outcome: RunResult | RunFailure) -> str | None:
-    return str(outcome.run_id) if outcome.run_id else None
-
-
-def _error(outcome: RunResult | RunFailure) -> dict[str, Any] | None:
-    if isinstance(outcome, RunResult):
-        return None
-    problem = problem_of(outcome.error)
-    return {"status_code": problem.status, **run_body(problem)}
-
-
-# --- What the answers carry --------------------------------------------------------------------
-
-
-def _metadata(outcome: RunResult | RunFailure) -> dict[str, Any]:
-    return {"run_id": _run_id(outcome), "feedback_tokens": []}
-
-
-def _headers(started: Started) -> dict[str, str]:
-    """Which run answered, and the exact versions; the bodies are as LangServe's clients know them."""
-    version = f"@{started.version}" if started.version is not None else f" ({started.package})"
-    return {
-        "X-ChainHub-Run-ID": str(started.run_id),
-        "X-ChainHub-Version": f"{started.chain}{version}",
-        "X-ChainHub-Prompts": ", ".join(f"{s}@{n}" for s, n in started.prompts.items()),
-    }
-
-
-def _cost_header(results: list[RunResult]) -> dict[str, str]:
-    """The sum in US dollars, where all parts are known."""
-    costs = [result.figures.cost_usd for result in results]
-    known = [cost for cost in costs if cost is not None]
-    return {"X-ChainHub-Cost": format(sum(known), "f")} if len(known) == len(costs) else {}
+@extend_schema(summary="One of one's own runs", tags=["runs"])
+class RunDetailView(OwnRuns, generics.RetrieveAPIView):
+    lookup_url_kwarg = "run_id"

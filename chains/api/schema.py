@@ -11,13 +11,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
-from chains.actions.prepare import resolve
-from chains.actions.resolve import Found
+from chains.actions.find import Found
+from chains.actions.runs.admit import resolve
 from chains.api.base import IgnoreAccept
 from chains.models import Chain
 from chains.models.chains import ENDPOINTS
 from chains.runtime.errors import ChainHubError
-from chains.runtime.plan import Plan
+from chains.runtime.plans.base import Plan
 
 # The descriptors that hold rest_framework's schemas are shared, and note the view they serve just now.
 ONE_AT_A_TIME = threading.Lock()

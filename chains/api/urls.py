@@ -3,7 +3,9 @@
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
-from chains.api import chains, feedback, metrics, own_runs, runs, schema
+from chains.api import chains, metrics, schema
+from chains.api import runs as own_runs
+from chains.api.langserve import feedback, runs
 
 
 class RefConverter(StringConverter):

@@ -6,8 +6,9 @@ from django.contrib.auth.models import Group
 from django.db import models
 
 from chains.models.versions import Label, Version, Versioned
-from chains.runtime.config import CONFIGURABLE
-from chains.runtime.spec import Spec, digest, parse_spec
+from chains.runtime.names import digest
+from chains.runtime.spec.chain import Spec, parse_spec
+from chains.runtime.wire.config import CONFIGURABLE
 
 ENDPOINTS = (
     "invoke",

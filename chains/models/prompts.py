@@ -5,8 +5,8 @@ from typing import Any
 from django.db import models
 
 from chains.models.versions import Label, Version, Versioned
-from chains.runtime.prompts import PromptSpec
-from chains.runtime.spec import digest
+from chains.runtime.names import digest
+from chains.runtime.steps.prompts import PromptSpec
 
 
 class Prompt(Versioned):

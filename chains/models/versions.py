@@ -9,7 +9,7 @@ from django.db import models, transaction
 
 from chains.models.providers import SlugField, slug_validator
 from chains.runtime.errors import ChainNotFound
-from chains.runtime.steps import LATEST, SLUG_PATTERN
+from chains.runtime.names import LATEST, SLUG_PATTERN
 
 REF = re.compile(SLUG_PATTERN.removesuffix("$"))
 

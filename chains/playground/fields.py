@@ -5,8 +5,8 @@ from typing import Any
 
 from django import forms
 
-from chains.playground.schemas import choice_key, choices_of
-from chains.runtime.values import encode
+from chains.runtime.wire.schemas import choice_key, choices_of
+from chains.runtime.wire.values import encode
 
 NUMERIC_LIMITS = {"minimum": "min_value", "maximum": "max_value"}
 

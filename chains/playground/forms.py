@@ -8,7 +8,9 @@ from django import forms
 from django.utils.datastructures import MultiValueDict
 
 from chains.playground.fields import built, initial
-from chains.playground.schemas import (
+from chains.runtime.errors import FieldError
+from chains.runtime.wire.config import CONFIGURABLE
+from chains.runtime.wire.schemas import (
     choice_key,
     choices_of,
     followed,
@@ -17,8 +19,6 @@ from chains.playground.schemas import (
     label_of,
     message_roles,
 )
-from chains.runtime.config import CONFIGURABLE
-from chains.runtime.errors import FieldError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,16 +10,17 @@ from django.http import Http404, HttpRequest
 from django.urls import reverse
 from django.utils.http import urlencode
 
-from chains.actions.prepare import resolve
-from chains.actions.resolve import Found, split_ref
+from chains.actions.find import Found
+from chains.actions.runs.admit import resolve
 from chains.models import Run
-from chains.playground.chat import ChatForm, chat_form
 from chains.playground.forms import ConfigForm, InputForm
 from chains.playground.opinions import feedback_path
 from chains.playground.rows import RunRow, run_row
-from chains.runtime.config import CONFIGURABLE
 from chains.runtime.errors import ChainNotFound, FieldError
-from chains.runtime.plan import Plan
+from chains.runtime.names import split_ref
+from chains.runtime.plans.base import Plan
+from chains.runtime.wire.chat import ChatForm, chat_form
+from chains.runtime.wire.config import CONFIGURABLE
 
 HISTORY_LENGTH = 10
 # Stands in an address for an id that only the page's script knows.

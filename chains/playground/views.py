@@ -13,17 +13,16 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.auth import Caller
-from chains.actions.prepare import RunCall
-from chains.actions.resolve import split_ref
+from accounts.callers import Caller
 from chains.actions.runs import start_run
+from chains.actions.runs.admit import RunCall
 from chains.models import Chain, ChainLabel, Run
 from chains.playground.figures import version_text
 from chains.playground.pages import ChainPage, async_chain_page, chain_page, last_runs, script_config
 from chains.playground.rows import run_row
 from chains.runtime.errors import ChainHubError, ChainNotFound, InvalidInput, InvalidSpec
+from chains.runtime.names import PRODUCTION, split_ref
 from chains.runtime.registry import all_registered
-from chains.runtime.steps import PRODUCTION
 
 SNIPPETS = ["curl", "langserve", "requests", "javascript"]
 

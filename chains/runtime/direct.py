@@ -13,11 +13,11 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.output_parsers import BaseOutputParser
 
-from chains.runtime.calls import GuardedModel
-from chains.runtime.parsers import build_parser
-from chains.runtime.plan import PlanStep
-from chains.runtime.prompts import Placeholder, PromptSpec, as_text
-from chains.runtime.values import encode
+from chains.runtime.plans.base import PlanStep
+from chains.runtime.providers.calls import GuardedModel
+from chains.runtime.steps.parsers import build_parser
+from chains.runtime.steps.prompts import Placeholder, PromptSpec, as_text
+from chains.runtime.wire.values import encode
 
 ROLES: Mapping[str, type[BaseMessage]] = {"system": SystemMessage, "human": HumanMessage, "ai": AIMessage}
 

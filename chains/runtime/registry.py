@@ -14,8 +14,8 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.base import coerce_to_runnable
 from pydantic import BaseModel
 
-from chains.runtime.config import CONFIG_KEYS, CONFIGURABLE
-from chains.runtime.steps import SLUG_PATTERN
+from chains.runtime.names import SLUG_PATTERN
+from chains.runtime.wire.config import CONFIG_KEYS, CONFIGURABLE
 
 
 class CustomUserType(BaseModel):

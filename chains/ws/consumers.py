@@ -16,16 +16,16 @@ from channels.consumer import get_handler_name
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
-from accounts.auth import Caller, authenticate_session
+from accounts.callers import Caller, authenticate_session
 from chains.actions.faults import as_told
-from chains.actions.prepare import RunCall
-from chains.actions.resolve import split_ref
 from chains.actions.runs import RunStream, start_run
+from chains.actions.runs.admit import RunCall
 from chains.models import Run
 from chains.runtime.errors import ChainHubError
 from chains.runtime.events import Chunk, Event, Failed, Finished, Inner, Started, Step
-from chains.runtime.strict_json import InvalidJSON, strict_json_object
-from chains.runtime.values import encode
+from chains.runtime.names import split_ref
+from chains.runtime.wire.strict_json import InvalidJSON, strict_json_object
+from chains.runtime.wire.values import encode
 
 MAX_BAD_FRAMES = 10
 # The server refuses a large frame with 1009, which no application may send for a message of many.

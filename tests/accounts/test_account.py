@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.auth import authenticate_key
+from accounts.callers import authenticate_key
 from accounts.keys import looks_like_key
 from accounts.models import ApiKey
 

@@ -9,7 +9,7 @@ from django.contrib.auth.models import Permission
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.auth import authenticate_key
+from accounts.callers import authenticate_key
 from accounts.models import ApiKey, User
 
 KEY = re.compile(r"chk_live_\w{49}")

@@ -9,19 +9,15 @@ from django.test import AsyncClient, Client, RequestFactory
 from django.urls import path
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
-from rest_framework.exceptions import APIException, NotAuthenticated, PermissionDenied
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.response import Response
-from rest_framework.views import APIView, exception_handler
+from rest_framework.views import APIView
 
-from accounts.auth import (
-    IsCaller,
-    aauthenticate_key,
-    authenticate,
-    authenticate_key,
-    key_in,
-)
+from accounts.auth import IsCaller, authenticate, key_in
+from accounts.callers import CredentialsRefused, aauthenticate_key, authenticate_key
 from accounts.keys import generate_key, issue_key
 from accounts.models import ApiKey
+from chains.api.errors import problem_of, respond
 
 
 class WhoAmI(APIView):
@@ -37,10 +33,8 @@ class WhoAmI(APIView):
 async def who_am_i(request):
     try:
         caller = await authenticate(request)
-    except APIException as error:
-        answer = exception_handler(error, {})
-        challenge = {"WWW-Authenticate": getattr(error, "auth_header", "")}
-        return JsonResponse(answer.data, status=answer.status_code, headers=challenge)
+    except Exception as error:
+        return respond(problem_of(error), request)
     return JsonResponse({"user": caller.user.username, "key": caller.key and caller.key.pk})
 
 
@@ -131,11 +125,11 @@ def test_all_bad_kinds_get_the_same_answer(client, url, live_key, revoked_key, e
 def test_all_bad_keys_raise_an_equal_error(revoked_key, expired_key, orphaned_key):
     errors = []
     for key in ["garbage", generate_key(), revoked_key, expired_key, orphaned_key]:
-        with pytest.raises(NotAuthenticated) as caught:
+        with pytest.raises(CredentialsRefused) as caught:
             authenticate_key(getattr(key, "secret", key))
         errors.append(caught.value)
 
-    assert len({(type(error), str(error.detail), error.detail.code) for error in errors}) == 1
+    assert len({(type(error), str(error), error.code) for error in errors}) == 1
 
 
 @pytest.mark.parametrize("header", ["Authorization", "X-API-Key"])
@@ -280,7 +274,7 @@ def test_a_session_costs_two_queries(client, alice, django_assert_num_queries):
 
 
 async def test_the_async_door_raises_rest_frameworks_own_errors():
-    with pytest.raises(NotAuthenticated):
+    with pytest.raises(CredentialsRefused):
         await authenticate(RequestFactory().post("/"))
 
 

@@ -7,7 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from accounts.auth import authenticate_key
+from accounts.callers import authenticate_key
 from accounts.models import ApiKey
 
 

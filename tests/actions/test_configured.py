@@ -3,10 +3,10 @@
 import pytest
 
 from chains.actions.chains import publish_chain_version
-from chains.actions.prepare import resolve
+from chains.actions.runs.admit import resolve
 from chains.models import Chain, Provider
 from chains.runtime.errors import InvalidInput, InvalidSpec
-from chains.runtime.spec import parse_spec
+from chains.runtime.spec.chain import parse_spec
 from tests.conftest import add_chain, add_prompt, step
 
 MODEL = {"field": "model", "name": "model", "step": "answer", "choices": ["demo-lorem"]}

@@ -5,13 +5,13 @@ from decimal import Decimal
 import pytest
 from asgiref.sync import sync_to_async
 
-from accounts.auth import Caller
+from accounts.callers import Caller
 from accounts.models import User
 from chains.actions.demo import seed_demo
-from chains.actions.prepare import RunCall, resolve
 from chains.actions.runs import run_chain
+from chains.actions.runs.admit import RunCall, resolve
 from chains.models import Chain, ChainVersion, LabelMove, Price, Prompt, PromptVersion, Provider
-from chains.runtime.spec import parse_spec
+from chains.runtime.spec.chain import parse_spec
 
 MODELS = (User, Provider, Price, Prompt, PromptVersion, Chain, ChainVersion, LabelMove)
 

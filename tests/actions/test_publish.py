@@ -7,8 +7,8 @@ from chains.actions.chains import publish_chain_version
 from chains.actions.prompts import chains_served_by, publish_prompt_version
 from chains.models import Chain, LabelMove, Prompt, Provider
 from chains.runtime.errors import InvalidSpec
-from chains.runtime.prompts import PromptSpec
-from chains.runtime.spec import parse_spec
+from chains.runtime.spec.chain import parse_spec
+from chains.runtime.steps.prompts import PromptSpec
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 from django.urls import reverse
 
 from chains.models import Chain, Prompt
-from chains.runtime.prompts import PromptSpec
-from chains.runtime.spec import parse_spec
+from chains.runtime.spec.chain import parse_spec
+from chains.runtime.steps.prompts import PromptSpec
 
 
 class FormReader(HTMLParser):

@@ -5,7 +5,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, Permission
 from langchain_core.runnables import RunnableLambda
 
-from chains.actions.registered import record_registered
+from chains.actions.codechains import record_registered
 from chains.models import Chain
 from chains.models.chains import ENDPOINTS
 from chains.runtime import registry as chains_in_code

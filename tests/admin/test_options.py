@@ -7,7 +7,7 @@ import pytest
 from chains.admin.jsontext import params_text, parse_params
 from chains.admin.options import option_of, option_row
 from chains.admin.readable import chain_text
-from chains.runtime.spec import parse_spec
+from chains.runtime.spec.chain import parse_spec
 from tests.admin.conftest import chain_spec, errors_in, url_of
 
 SCHEMA = {"type": "object", "properties": {"joke": {"type": "string", "default": None}}}

@@ -1,7 +1,7 @@
 """The runnables as ChainHub serves them; named in CHAINHUB_RUNNABLES."""
 
-from chains.runtime.config import CONFIG_KEYS
 from chains.runtime.registry import register
+from chains.runtime.wire.config import CONFIG_KEYS
 from tests.compat.runnables import RUNNABLES
 
 for _name, _runnable in RUNNABLES.items():

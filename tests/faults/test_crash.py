@@ -122,9 +122,9 @@ WRITERS = """
 import asyncio, os, sys
 import django
 django.setup()
-from accounts.auth import Caller
+from accounts.callers import Caller
 from accounts.models import User
-from chains.actions.prepare import RunCall
+from chains.actions.runs.admit import RunCall
 from chains.actions.runs import run_chain
 
 async def write(topic):

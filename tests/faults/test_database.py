@@ -14,9 +14,9 @@ from django.db import connection
 
 from accounts.models import known_sessions
 from chains.models import Run
+from tests.chainhub.test_quickstart import quickstart
 from tests.conftest import ROOT, answers, environment_of_servers, free_port, rename_table, wait_until
 from tests.faults.conftest import Load, open_socket
-from tests.management.test_quickstart import quickstart
 
 pytestmark = pytest.mark.alone
 

@@ -21,7 +21,7 @@ from twisted.web import http
 
 from chainhub.server.http import Channel, Factory, Request
 from chainhub.server.websocket import Socket, SocketFactory
-from chains.runtime.kinds import openai_direct
+from chains.runtime.providers import openai_wire
 
 
 def calls(function) -> set[str]:
@@ -182,7 +182,7 @@ def test_django_answers_in_the_steps_that_the_short_way_takes_one_by_one():
 
 
 def test_langchain_openai_has_what_calls_without_the_sdk_are_made_of():
-    assert openai_direct.is_possible()
+    assert openai_wire.is_possible()
     assert parameters(ChatOpenAI._convert_chunk_to_generation_chunk)[1:] == [
         "chunk",
         "default_chunk_class",

@@ -8,8 +8,8 @@ from django.test import AsyncClient, Client
 
 from accounts.models import User
 from chains.models import Chain, Prompt, Provider, Run
-from chains.runtime.prompts import PromptSpec
-from chains.runtime.spec import parse_spec
+from chains.runtime.spec.chain import parse_spec
+from chains.runtime.steps.prompts import PromptSpec
 
 
 @pytest.fixture

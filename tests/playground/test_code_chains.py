@@ -9,7 +9,7 @@ from langchain_core.language_models import FakeListChatModel
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.runnables import ConfigurableField, RunnableLambda
 
-from chains.actions.registered import record_registered
+from chains.actions.codechains import record_registered
 from chains.models import Chain, Provider, Run
 from chains.runtime.registry import register
 from tests.conftest import add_chain, add_prompt, step

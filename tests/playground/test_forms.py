@@ -12,7 +12,7 @@ from langchain_core.runnables import ConfigurableField
 from pydantic import BaseModel
 
 from chains.playground.forms import ConfigForm, InputForm
-from chains.runtime.messages import messages_schema
+from chains.runtime.wire.messages import messages_schema
 
 MESSAGES = {
     "type": "array",

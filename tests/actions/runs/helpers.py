@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 from asgiref.sync import sync_to_async
 
-from accounts.auth import Caller
-from chains.actions.prepare import RunCall
+from accounts.callers import Caller
+from chains.actions.runs.admit import RunCall
 from chains.models import Run
 
 BOTH = pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])

@@ -6,7 +6,7 @@ import threading
 import pytest
 from langchain_core.runnables import RunnableLambda
 
-from chains.actions.registered import record_registered
+from chains.actions.codechains import record_registered
 from chains.actions.runs import run_chain, start_run
 from chains.runtime.errors import ChainHubError
 from chains.runtime.registry import register

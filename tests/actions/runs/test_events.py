@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 
-from chains.actions import owner
-from chains.actions.runs import start_run
+from chains.actions.runs import owner, start_run
 from chains.runtime.events import Chunk, Failed, Finished, Started, Step
 from tests.actions.runs.helpers import add, call, events_of, the_run
 from tests.conftest import add_chain, add_prompt, step

@@ -9,11 +9,11 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from accounts.auth import Caller
+from accounts.callers import Caller
 from accounts.keys import issue_key
-from chains.actions.recorder import Recorder
 from chains.actions.runs import run_chain, start_run
-from chains.actions.workers import interrupt_lost_runs
+from chains.actions.runs.recorder import Recorder
+from chains.actions.runs.workers import interrupt_lost_runs
 from chains.models import Price, Run
 from chains.models.runs import LOST_AFTER_S
 from chains.runtime import errors

@@ -3,7 +3,7 @@
 import pytest
 from django.contrib.auth.models import Group
 
-from accounts.auth import Caller
+from accounts.callers import Caller
 from chains.actions.runs import run_chain, start_run
 from chains.models import Chain, Prompt, Provider, Run
 from chains.runtime import errors

@@ -1,0 +1,105 @@
+"""Which process runs what: heartbeats while it lives, and the end of runs whose process died."""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from uuid import UUID
+
+from django.utils import timezone
+
+from chains.models import Run
+from chains.models.runs import HEARTBEAT_S
+from chains.runtime.errors import RunInterrupted
+from concurrency.database import in_database_thread
+from concurrency.loops import per_loop
+
+logger = logging.getLogger(__name__)
+
+
+def _started(pid: int) -> str:
+    """When a process of this machine began (clock ticks since boot); "" where there is none.
+
+    Source: proc(5), field 22 of /proc/pid/stat. A pid alone may have been given away again.
+    """
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+@cache
+def host() -> str:
+    """This machine, and the space in which its process numbers hold: containers may share a name."""
+    try:
+        space = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        space = ""
+    return f"{socket.gethostname()} {space}".strip()
+
+
+def worker_id() -> str:
+    """``host/pid/start`` of this process."""
+    return _worker_id(os.getpid())
+
+
+@cache
+def _worker_id(pid: int) -> str:
+    return f"{host()}/{pid}/{_started(pid)}"
+
+
+def _is_dead(worker: str) -> bool:
+    """Known for certain only of this machine's own processes, where it has /proc."""
+    its_host, _, rest = worker.partition("/")
+    pid, _, start = rest.partition("/")
+    return its_host == host() and bool(start) and _started(int(pid)) != start
+
+
+def interrupt_lost_runs() -> int:
+    """Mark runs whose process died as interrupted; how many there were.
+
+    This machine's own processes are looked for. Wherever it runs, a process counts as dead, and so
+    does a run that it no longer names, once nothing has been heard for a minute.
+    """
+    workers = Run.objects.running().values_list("worker", flat=True).distinct()
+    dead = [worker for worker in workers if _is_dead(worker)]
+    lost = Run.objects.running().filter(worker__in=dead) | Run.objects.silent()
+    return lost.update(
+        status=Run.Status.INTERRUPTED,
+        error_code=RunInterrupted.code,
+        error_message=RunInterrupted.message,
+        ended_at=timezone.now(),
+    )
+
+
+class Heartbeat:
+    """One task in each event loop that says "alive" for its runs and looks for lost ones."""
+
+    def __init__(self) -> None:
+        self.alive: Callable[[], Sequence[UUID]] = list
+        self.task = asyncio.get_running_loop().create_task(self._beat(), name="heartbeat")
+
+    @staticmethod
+    def ensure(alive: Callable[[], Sequence[UUID]]) -> None:
+        """Begin at the loop's first run; ``alive`` names the runs that are under way."""
+        _heartbeat().alive = alive
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            try:
+                await in_database_thread(beat)(self.alive())
+            except Exception:
+                logger.exception("the heartbeat of the runs failed")
+
+
+_heartbeat = per_loop(Heartbeat)
+
+
+def beat(alive: Sequence[UUID]) -> None:
+    if alive:
+        Run.objects.running().filter(pk__in=alive).update(seen_at=timezone.now())
+    interrupt_lost_runs()

@@ -1,0 +1,205 @@
+"""The plan of a chain that is registered in code: its types say what it takes, LangChain runs it."""
+
+import enum
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, cast
+from uuid import UUID
+
+from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackManager
+from langchain_core.documents.base import BaseMedia
+from langchain_core.messages import AIMessageChunk, BaseMessage, message_chunk_to_message
+from langchain_core.outputs import LLMResult
+from langchain_core.prompt_values import PromptValue
+from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig, RunnableSequence
+from pydantic import BaseModel, RootModel, ValidationError
+from pydantic.errors import PydanticInvalidForJsonSchema
+
+from chains.runtime import errors
+from chains.runtime.names import digest
+from chains.runtime.plans.base import Input, Plan
+from chains.runtime.providers import kind_of
+from chains.runtime.providers.calls import MAX_FINISH_REASON_CHARS, ModelCall, Trace, usage_of
+from chains.runtime.registry import CustomUserType, Registered
+from chains.runtime.wire.config import CONFIGURABLE
+from chains.runtime.wire.fielderrors import field_errors
+from chains.runtime.wire.messages import cleaned, without_pieces
+from chains.runtime.wire.values import add, encode
+
+# What a caller may never choose, whatever the code declares: where a credential goes, and which.
+NEVER_CONFIGURABLE = re.compile(
+    r"api_?key|api_?base|base_?url|endpoint|headers|proxy|secret|password|credential|(?:^|_)token$"
+    r"|organization|http_.*client",
+    re.IGNORECASE,
+)
+# The kinds of object that a runnable takes as they are; other models of a schema become dicts.
+LANGCHAIN_OBJECTS = (BaseMessage, PromptValue, BaseMedia)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodePlan(Plan):
+    """``configurable`` is what ``checked_configurable`` gave."""
+
+    entry: Registered
+
+    @cached_property
+    def _input_model(self) -> type[BaseModel]:
+        return cast(type[BaseModel], self.entry.runnable.get_input_schema(self._config))
+
+    @property
+    def _config(self) -> RunnableConfig:
+        return RunnableConfig(configurable=dict(self.configurable))
+
+    @cached_property
+    def input_schema(self) -> dict[str, Any]:
+        return _json_schema(self._input_model)
+
+    @cached_property
+    def output_schema(self) -> dict[str, Any]:
+        return _json_schema(cast(type[BaseModel], self.entry.runnable.get_output_schema(self._config)))
+
+    @cached_property
+    def config_schema(self) -> dict[str, Any]:
+        schema = _json_schema(self.entry.runnable.config_schema(include=list(self.entry.config_keys)))
+        fields = schema.get("$defs", {}).get("Configurable", {}).get("properties", {})
+        for name in [name for name in fields if NEVER_CONFIGURABLE.search(name)]:
+            del fields[name]
+        return schema
+
+    @cached_property
+    def digest(self) -> str:
+        return digest([self.chain_slug, self.package, encode(dict(self.configurable))])
+
+    @property
+    def build_key(self) -> str:
+        return f"code {self.chain_slug} {id(self.entry.runnable)}"
+
+    def check_input(self, value: Any) -> Input:
+        try:
+            checked = self._input_model.model_validate(without_pieces(value))
+        except ValidationError as error:
+            raise errors.InvalidInput(errors=field_errors(error)) from error
+        except (TypeError, KeyError, AttributeError) as error:
+            # LangChain's own check of messages raises these for what is no message.
+            raise errors.InvalidInput(
+                "The input does not fit the chain's schema: a message is an object with a type and what "
+                "that type needs, such as content or tool_call_id."
+            ) from error
+        return Input(data=value, value=cleaned(self._unpacked(checked), system=self.system_messages))
+
+    def _unpacked(self, checked: BaseModel) -> Any:
+        """A model that only describes the input becomes a dict; one that the code asks for stays."""
+        value = checked.root if isinstance(checked, RootModel) else checked
+        if not isinstance(value, BaseModel) or isinstance(value, LANGCHAIN_OBJECTS) or self._wants(value):
+            return value
+        # LangChain renames prompt variables that a model cannot have, such as {json} and {copy}.
+        return {
+            field.alias if field.alias and name.startswith("private_") else name: getattr(value, name)
+            for name, field in type(value).model_fields.items()
+        }
+
+    def _wants(self, value: BaseModel) -> bool:
+        """Whether the class says so, or the function that comes first is annotated with it."""
+        # By name too: chains that come from LangServe use its class.
+        if any(cls is CustomUserType or cls.__name__ == "CustomUserType" for cls in type(value).__mro__):
+            return True
+        first = self.entry.runnable
+        while isinstance(first, RunnableBinding | RunnableSequence):
+            first = first.bound if isinstance(first, RunnableBinding) else first.first
+        return bool(_own_input_type(first) is type(value))
+
+    def build(self) -> Runnable[Any, Any]:
+        return self.entry.runnable
+
+    def combine(self, chunks: Sequence[Any]) -> Any:
+        if not chunks:
+            return None
+        total = chunks[0]
+        for chunk in chunks[1:]:
+            total = add(total, chunk)
+        return message_chunk_to_message(total) if isinstance(total, AIMessageChunk) else total
+
+    def listening(self, config: RunnableConfig, trace: Trace) -> RunnableConfig:
+        given = config.get("callbacks") or []
+        handlers = given.handlers if isinstance(given, BaseCallbackManager) else given
+        return {**config, "callbacks": [*handlers, _CallRecorder(trace=trace)]}
+
+    def known_fault(self, error: Exception) -> errors.ChainHubError | None:
+        """A provider's failure is told as one, where the code uses the OpenAI SDK."""
+        # By module, so that nothing is imported here; langchain-openai raises subclasses of its own.
+        if any(cls.__module__.partition(".")[0] == "openai" for cls in type(error).__mro__):
+            return kind_of("openai").load().translate(error)
+        return None
+
+
+def checked_configurable(entry: Registered, given: Any) -> dict[str, Any]:
+    """What of ``given`` the runnable declares; raises InvalidInput, ``loc`` relative to the config."""
+    declared = [spec.id for spec in entry.runnable.config_specs]
+    if not declared or given in (None, {}):
+        return {}
+    if CONFIGURABLE not in entry.config_keys:
+        raise errors.InvalidInput("This chain lets its callers configure nothing: leave 'configurable' out.")
+    if isinstance(given, dict):
+        given = {name: value for name, value in given.items() if not NEVER_CONFIGURABLE.search(name)}
+    try:
+        checked: Any = entry.runnable.config_schema(include=[CONFIGURABLE]).model_validate(
+            {CONFIGURABLE: given}
+        )
+    except ValidationError as error:
+        raise errors.InvalidInput("The config is not valid.", errors=field_errors(error)) from error
+    model = checked.configurable
+    fields = type(model).model_fields
+    chosen = {fields[name].alias or name: getattr(model, name) for name in model.model_fields_set}
+    return {name: value.value if isinstance(value, enum.Enum) else value for name, value in chosen.items()}
+
+
+def _own_input_type(runnable: Runnable[Any, Any]) -> Any:
+    try:
+        return runnable.InputType
+    except TypeError:
+        # LangChain's way to say that it cannot tell.
+        return None
+
+
+def _json_schema(model: type[BaseModel]) -> dict[str, Any]:
+    try:
+        return model.model_json_schema()
+    except PydanticInvalidForJsonSchema as error:
+        raise errors.InvalidSpec(f"A type of this chain has no JSON Schema: {error}") from error
+
+
+@dataclass(kw_only=True)
+class _CallRecorder(AsyncCallbackHandler):
+    """Notes the model calls of a run: which model answered, and what it used."""
+
+    trace: Trace
+    models: dict[UUID, Mapping[str, Any]] = field(default_factory=dict)
+
+    async def on_chat_model_start(
+        self, serialized: Any, messages: Any, *, run_id: UUID, metadata: Any = None, **kwargs: Any
+    ) -> None:
+        self.models[run_id] = metadata or {}
+
+    async def on_llm_start(
+        self, serialized: Any, prompts: Any, *, run_id: UUID, metadata: Any = None, **kwargs: Any
+    ) -> None:
+        self.models[run_id] = metadata or {}
+
+    async def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
+        metadata = self.models.pop(run_id, {})
+        generation = response.generations[0][0] if response.generations and response.generations[0] else None
+        message = getattr(generation, "message", None)
+        answered = getattr(message, "response_metadata", None) or {}
+        self.trace.calls.append(
+            ModelCall(
+                step="",
+                provider=str(encode(metadata.get("ls_provider") or "")),
+                model=str(encode(metadata.get("ls_model_name") or answered.get("model_name") or "")),
+                attempts=1,
+                finish_reason=str(encode(answered.get("finish_reason") or ""))[:MAX_FINISH_REASON_CHARS],
+                usage=usage_of(message),
+                cost_usd=None,
+            )
+        )

@@ -1,0 +1,74 @@
+"""The kinds of provider, one module each, which is loaded once a provider of the kind is used.
+
+A kind's SDK may take seconds to import: nobody waits for one that is not used.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+from langchain_core.language_models import BaseChatModel
+
+from chains.runtime.errors import InvalidSpec, ProviderError
+from chains.runtime.plans.base import PlanStep, PlanTarget
+
+
+class KindModule(Protocol):
+    """What the module of a kind offers."""
+
+    def build(self, target: PlanTarget, step: PlanStep) -> BaseChatModel:
+        """The LangChain chat model for one target of a step; raises InvalidSpec for wrong parameters."""
+
+    def translate(self, error: Exception) -> ProviderError:
+        """What an exception means that the model raised."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """``extra_params``: what a spec may set beside temperature and max_tokens."""
+
+    label: str
+    needs_endpoint: bool
+    extra_params: frozenset[str]
+    module: str
+
+    def load(self) -> KindModule:
+        return cast(KindModule, import_module(self.module))
+
+
+KINDS: Mapping[str, Kind] = {
+    "demo": Kind(
+        label="Demo (built in, no key)",
+        needs_endpoint=False,
+        extra_params=frozenset({"reply", "delay_ms", "words", "fail", "fail_after"}),
+        module="chains.runtime.providers.demo",
+    ),
+    "openai": Kind(
+        label="OpenAI, or compatible",
+        needs_endpoint=True,
+        extra_params=frozenset(
+            {"top_p", "presence_penalty", "frequency_penalty", "seed", "stop", "reasoning_effort"}
+            | {"verbosity", "service_tier"}
+        ),
+        module="chains.runtime.providers.openai",
+    ),
+}
+
+
+def kind_of(name: str) -> Kind:
+    try:
+        return KINDS[name]
+    except KeyError:
+        raise InvalidSpec(f"There is no provider kind {name!r}.") from None
+
+
+def check_params(kind: str, extra: Mapping[str, Any]) -> None:
+    """Raises InvalidSpec naming the first parameter that this kind of provider does not know."""
+    known = kind_of(kind).extra_params
+    for name in extra:
+        if name not in known:
+            raise InvalidSpec(
+                f"The parameter {name!r} is not known to providers of kind {kind!r}; "
+                f"known are: {', '.join(sorted(known))}."
+            )

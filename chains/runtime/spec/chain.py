@@ -1,0 +1,60 @@
+"""A chain's configuration as data, checked when it is written; nothing in it is ever executed."""
+
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from chains.runtime.errors import InvalidSpec
+from chains.runtime.spec.options import DEFAULT, AnyOption
+from chains.runtime.steps.base import Frozen
+from chains.runtime.steps.llm import LLMStep, Target
+from chains.runtime.wire.fielderrors import describe
+
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class Timeouts(Frozen):
+    """Overrides of the provider's limits for this chain, in seconds."""
+
+    run_s: Seconds | None = None
+
+
+class Spec(Frozen):
+    """Ordered steps; the last one's output is the answer. ``fallbacks`` serve every step.
+
+    ``configurable`` is what callers may choose.
+    """
+
+    steps: tuple[LLMStep, ...] = Field(min_length=1, max_length=20)
+    fallbacks: tuple[Target, ...] = Field(default=(), max_length=5)
+    timeouts: Timeouts = Timeouts()
+    configurable: tuple[AnyOption, ...] = Field(default=(), max_length=20)
+
+    @field_validator("steps")
+    @classmethod
+    def _names_differ(cls, steps: tuple[LLMStep, ...]) -> tuple[LLMStep, ...]:
+        names = [step.name for step in steps]
+        if len(set(names)) != len(names):
+            raise ValueError("Two steps have the same name.")
+        return steps
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> "Spec":
+        names = [option.name for option in self.configurable]
+        if len(set(names)) != len(names):
+            raise ValueError("Two configurable fields have the same name.")
+        steps = {step.name for step in self.steps}
+        for option in self.configurable:
+            if option.step not in steps:
+                raise ValueError(f"The configurable field {option.name!r}: there is no step {option.step!r}.")
+            if DEFAULT in getattr(option, "choices", ()) and option.field != "model":
+                raise ValueError(f"The configurable field {option.name!r}: {DEFAULT!r} means the step's own.")
+        return self
+
+
+def parse_spec(data: Any) -> Spec:
+    """``Spec`` from stored or submitted data; raises InvalidSpec naming each fault's place."""
+    try:
+        return Spec.model_validate(data)
+    except ValidationError as error:
+        raise InvalidSpec(describe(error)) from error

@@ -1,0 +1,9 @@
+"""What every step kind shares."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Frozen(BaseModel):
+    """Data that is checked once and never changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,0 +1,169 @@
+"""Prompts as data: chat messages with plain ``{name}`` variables, and what they ask of a caller."""
+
+import json
+import re
+from typing import Any, Literal
+
+from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
+from pydantic import Field, model_validator
+
+from chains.runtime.errors import InvalidTemplate
+from chains.runtime.names import NAME_PATTERN, Name
+from chains.runtime.steps.base import Frozen
+from chains.runtime.wire.messages import messages_schema
+
+Role = Literal["system", "human", "ai"]
+VariableType = Literal["string", "text", "integer", "number", "boolean", "choice"]
+
+MAX_TEMPLATE_CHARS = 64 * 1024
+MAX_VARIABLES = 64
+MAX_MESSAGES = 100
+
+
+class MessageTemplate(Frozen):
+    role: Role
+    content: str
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return template_variables(self.content)
+
+    @model_validator(mode="after")
+    def _is_plain(self) -> "MessageTemplate":
+        self.variables  # noqa: B018 raises InvalidTemplate
+        return self
+
+
+class Placeholder(Frozen):
+    """A place for a list of messages that the caller sends."""
+
+    placeholder: Name
+    optional: bool = False
+
+
+class Variable(Frozen):
+    """What the schema and the form say of one variable; undeclared ones are required strings."""
+
+    name: Name
+    type: VariableType = "string"
+    description: str = ""
+    default: str | int | float | bool | None = None
+    choices: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _fits_its_type(self) -> "Variable":
+        if (self.type == "choice") != bool(self.choices):
+            raise ValueError("Choices belong to the type 'choice', which needs at least one.")
+        expected = {"integer": int, "number": (int, float), "boolean": bool}.get(self.type, str)
+        is_bool = isinstance(self.default, bool)
+        if self.default is not None and (
+            not isinstance(self.default, expected) or is_bool != (self.type == "boolean")  # type: ignore[arg-type]
+        ):
+            raise ValueError(f"The default of {self.name!r} is not of the type {self.type!r}.")
+        if self.choices and self.default is not None and self.default not in self.choices:
+            raise ValueError(f"The default of {self.name!r} is not one of its choices.")
+        return self
+
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        kind = "string" if self.type in ("text", "choice") else self.type
+        schema: dict[str, Any] = {"type": kind, "title": self.name.replace("_", " ").capitalize()}
+        if self.type == "text":
+            schema["format"] = "textarea"
+        if self.choices:
+            schema["enum"] = list(self.choices)
+        if self.description:
+            schema["description"] = self.description
+        if self.default is not None:
+            schema["default"] = self.default
+        return schema
+
+
+class PromptSpec(Frozen):
+    """One version of a prompt."""
+
+    messages: tuple[MessageTemplate | Placeholder, ...] = Field(min_length=1, max_length=MAX_MESSAGES)
+    variables: tuple[Variable, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "PromptSpec":
+        used, placeholders = self.used_variables, self.placeholders
+        if len(used) + len(placeholders) > MAX_VARIABLES:
+            raise ValueError(f"At most {MAX_VARIABLES} variables.")
+        if both := set(used) & set(placeholders):
+            raise ValueError(f"{sorted(both)[0]!r} is both a variable and a placeholder.")
+        declared = [variable.name for variable in self.variables]
+        if len(set(declared)) != len(declared):
+            raise ValueError("A variable is declared twice.")
+        if unused := [name for name in declared if name not in used]:
+            raise ValueError(f"No message uses the variable {unused[0]!r}.")
+        return self
+
+    @property
+    def used_variables(self) -> tuple[str, ...]:
+        """Names in the order in which the messages first use them."""
+        names = (n for m in self.messages if isinstance(m, MessageTemplate) for n in m.variables)
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def placeholders(self) -> dict[str, Placeholder]:
+        return {m.placeholder: m for m in self.messages if isinstance(m, Placeholder)}
+
+    def properties(self, *, system_messages: bool = False) -> dict[str, tuple[dict[str, Any], bool]]:
+        """Each input's JSON Schema and whether it is required, in order of first use."""
+        declared = {variable.name: variable for variable in self.variables}
+        result: dict[str, tuple[dict[str, Any], bool]] = {}
+        for message in self.messages:
+            if isinstance(message, Placeholder):
+                title = message.placeholder.replace("_", " ").capitalize()
+                schema = {**messages_schema(system=system_messages), "title": title}
+                result.setdefault(message.placeholder, (schema, not message.optional))
+                continue
+            for name in message.variables:
+                variable = declared.get(name) or Variable(name=name)
+                result.setdefault(name, (variable.json_schema, variable.default is None))
+        return result
+
+    def to_langchain(self) -> ChatPromptTemplate:
+        return ChatPromptTemplate.from_messages(
+            [
+                MessagesPlaceholder(m.placeholder, optional=m.optional)
+                if isinstance(m, Placeholder)
+                else (m.role, m.content)
+                for m in self.messages
+            ]
+        )
+
+
+def template_variables(template: str) -> tuple[str, ...]:
+    """The names in a template of plain ``{name}`` variables, ``{{`` and ``}}`` standing for braces.
+
+    Format specs, conversions, attributes and indexes are refused: a width alone could fill the
+    memory, and the rest reaches into objects. Raises InvalidTemplate at the first fault.
+    """
+    if len(template) > MAX_TEMPLATE_CHARS:
+        raise _fault(template, MAX_TEMPLATE_CHARS, f"is longer than {MAX_TEMPLATE_CHARS} characters")
+    names: dict[str, None] = {}
+    for match in re.finditer(r"\{\{|\}\}|\{([^{}]*)(\}?)|\}", template):
+        if match[0] in ("{{", "}}"):
+            continue
+        if match[0] == "}":
+            raise _fault(template, match.start(), "has a single '}': write '}}' for a brace")
+        name, closed = match[1], match[2]
+        if not closed:
+            raise _fault(template, match.start(), "has a '{' that is not closed: write '{{' for a brace")
+        if not re.fullmatch(NAME_PATTERN[1:-1], name):
+            raise _fault(template, match.start(), f"has {{{name[:80]}}}, which is not a plain {{name}}")
+        names[name] = None
+    return tuple(names)
+
+
+def _fault(template: str, position: int, what: str) -> InvalidTemplate:
+    line = template.count("\n", 0, position) + 1
+    column = position - (template.rfind("\n", 0, position) + 1) + 1
+    return InvalidTemplate(f"The template {what} (line {line}, column {column}).", position=position)
+
+
+def as_text(value: Any) -> str:
+    """How a value that is not text is written into a prompt: as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,115 @@
+"""The one JSON parser that everything a caller sends goes through, over HTTP and WebSocket."""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from itertools import accumulate
+from typing import Any, NoReturn
+
+from chains.runtime.wire.values import UNSTORABLE
+
+MAX_DEPTH = 32
+MAX_LIST_ITEMS = 1000
+MAX_INTEGER = 2**63
+# A string matches even where it is not closed: trying again at each of its quotes would be quadratic.
+STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+AS_SQUARE = bytes.maketrans(b"{}", b"[]")
+NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+class InvalidJSON(Exception):
+    """``status``: 400 where the bytes are no text at all, else 422, as LangServe has it."""
+
+    def __init__(self, message: str, status: int = 422):
+        super().__init__(message)
+        self.status = status
+
+
+def strict_json(data: bytes) -> Any:
+    """``data`` as JSON whose every value can be stored and echoed; raises InvalidJSON.
+
+    Refused beside what is no JSON: nesting over 32, duplicate keys, NaN and numbers that overflow,
+    integers beyond 64 bits, U+0000, lone surrogates, and lists over
+    1000 items. Depth is counted before parsing, which would recurse.
+    """
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InvalidJSON("The body is not UTF-8.", 400) from None
+    if not text.strip():
+        raise InvalidJSON("The body is empty; it must be a JSON object.")
+    check_depth(data, MAX_DEPTH)
+    try:
+        value = json.loads(
+            text,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            parse_int=_small_integer,
+            object_pairs_hook=_unique_keys,
+        )
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise InvalidJSON(f"Invalid JSON body: {error.msg} ({place}).") from None
+    _check_values(value)
+    return value
+
+
+def strict_json_object(data: bytes) -> dict[str, Any]:
+    """The same, where only an object makes sense."""
+    value = strict_json(data)
+    if not isinstance(value, dict):
+        raise InvalidJSON("The body must be a JSON object.")
+    return value
+
+
+def check_depth(data: bytes, limit: int) -> None:
+    """Raises InvalidJSON for text that is nested deeper, without recursing into it."""
+    brackets = STRING.sub(b"", data).translate(AS_SQUARE, delete=NO_BRACKETS)
+    # "[" and "]" lie one before and one after "\\": each step is worth 1 or -1.
+    if max(accumulate(map(ord("\\").__sub__, brackets)), default=0) > limit:
+        raise InvalidJSON(f"The body is nested deeper than {limit} levels.")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise InvalidJSON(f"{name} is not a JSON number.")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise InvalidJSON(f"The number {digits[:40]} is too large.")
+    return number
+
+
+def _small_integer(digits: str) -> int:
+    # Counting digits first: turning thousands of them into an int is slow, or an error of its own.
+    if len(digits) > 20 or not -MAX_INTEGER <= (number := int(digits)) < MAX_INTEGER:
+        raise InvalidJSON(f"The integer {digits[:40]} does not fit into 64 bits.")
+    return number
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise InvalidJSON("An object has the same key twice.")
+    return result
+
+
+def _check_values(value: Any) -> None:
+    if isinstance(value, str):
+        _check_string(value)
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            _check_string(key)
+            _check_values(inner)
+    elif isinstance(value, list):
+        if len(value) > MAX_LIST_ITEMS:
+            raise InvalidJSON(f"A list has more than {MAX_LIST_ITEMS} items.")
+        for inner in value:
+            _check_values(inner)
+
+
+def _check_string(value: str) -> None:
+    if UNSTORABLE.search(value):
+        raise InvalidJSON("A string contains U+0000 or a lone surrogate.")

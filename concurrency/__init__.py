@@ -1,0 +1,1 @@
+"""What asynchronous code needs of this process: it knows nothing of ChainHub."""

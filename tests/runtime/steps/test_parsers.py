@@ -1,0 +1,174 @@
+"""What becomes of a model's answer."""
+
+import json
+import time
+
+import pytest
+from langchain_core.exceptions import OutputParserException
+from langchain_core.messages import AIMessage, AIMessageChunk
+
+from chains.runtime.steps.llm import Parser
+from chains.runtime.steps.parsers import (
+    MAX_DEPTH,
+    JSONParser,
+    SchemaParser,
+    build_parser,
+    combine,
+    output_schema,
+)
+from chains.runtime.wire.values import encode
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"n": {"type": "integer"}},
+    "required": ["n"],
+    "additionalProperties": False,
+}
+
+
+def parser(kind: str, schema: dict | None = None) -> Parser:
+    return Parser(kind=kind, json_schema=schema)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a": [1, null]}', {"a": [1, None]}),
+        (" 3 ", 3),
+        ("null", None),
+        ('"text"', "text"),
+        ('```json\n{"a": 1}\n```', {"a": 1}),
+        ('```JSON \r\n{"a": 1}```', {"a": 1}),
+        ('\n```\n{"a": "```"}\n```\n', {"a": "```"}),
+    ],
+)
+def test_json_is_read_bare_or_in_a_fence(text, value):
+    assert JSONParser().parse(text) == value
+
+
+def test_json_may_be_nested_as_deep_as_it_can_be_encoded():
+    value = JSONParser().parse("[" * MAX_DEPTH + "]" * MAX_DEPTH)
+
+    assert encode(value) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "```",
+        "```json\n```",
+        "Sure! {}",
+        '{"a": 1',
+        '```json\n{"a": 1}',
+        "{'a': 1}",
+        "NaN",
+        "[Infinity]",
+        "1e400",
+        "9" * 5000,
+        "[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1),
+        "[" * 100_000,
+        "{} {}",
+    ],
+)
+def test_what_is_no_json_is_refused_and_never_completed(text):
+    with pytest.raises(OutputParserException):
+        JSONParser().parse(text)
+
+
+def test_an_answer_that_fits_its_schema_is_passed_on():
+    assert SchemaParser(json_schema=SCHEMA).parse('{"n": 3}') == {"n": 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [("{}", r"\$\."), ('{"n": "3"}', r"\$\.n\."), ('{"n": 1, "m": 2}', r"\$\."), ("[]", r"\$\.")],
+)
+def test_an_answer_that_breaks_its_schema_is_refused_naming_the_place(text, place):
+    with pytest.raises(OutputParserException, match=f"breaks its JSON Schema at {place}"):
+        SchemaParser(json_schema=SCHEMA).parse(text)
+
+
+def test_a_schema_that_refers_to_itself_is_refused_and_does_not_end_the_process():
+    schema = {"type": "object", "$ref": "#"}
+
+    with pytest.raises(OutputParserException, match="refers to itself"):
+        SchemaParser(json_schema=schema).parse("{}")
+
+
+def test_references_that_multiply_are_not_followed_for_ever():
+    doubled = {f"d{i}": {"allOf": [{"$ref": f"#/$defs/d{i + 1}"}] * 2} for i in range(40)}
+    schema = {"type": "object", "$ref": "#/$defs/d0", "$defs": doubled | {"d40": {}}}
+
+    with pytest.raises(OutputParserException, match="too much work"):
+        build_parser(parser("schema", schema)).parse("{}")
+
+
+def test_many_items_may_refer_to_one_schema():
+    step = {"type": "object", "properties": {"name": {"type": "string"}}}
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": {"steps": {"type": "array", "items": {"$ref": "#/$defs/Step"}}},
+        "$defs": {"Step": step},
+    }
+    answer = {"steps": [{"name": "x"}] * 5000}
+
+    assert SchemaParser(json_schema=schema).parse(json.dumps(answer)) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "items"),
+    [
+        ("red, green,blue", ["red", "green", "blue"]),
+        ('x,"a, b",y', ["x", "a, b", "y"]),
+        ("", []),
+        ("one", ["one"]),
+    ],
+)
+def test_a_list_is_read_with_its_quotes(text, items):
+    assert build_parser(parser("list")).invoke(AIMessage(text)) == items
+
+
+async def test_a_list_is_the_same_however_it_is_cut_into_pieces():
+    async def pieces():
+        for piece in ('x,"a,', ' b",', "y"):
+            yield AIMessageChunk(piece)
+
+    chunks = [chunk async for chunk in build_parser(parser("list")).atransform(pieces())]
+
+    assert combine(parser("list"), chunks) == ["x", "a, b", "y"]
+
+
+def test_a_mebibyte_of_one_item_is_read_in_linear_time():
+    began = time.process_time()
+    build_parser(parser("list")).invoke(AIMessage("x" * 1024 * 1024))
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "chunks", "output"),
+    [
+        ("text", ["a", "b"], "ab"),
+        ("text", [], ""),
+        ("list", [["a"], ["b", "c"]], ["a", "b", "c"]),
+        ("list", [], []),
+        ("json", [{"a": 1}], {"a": 1}),
+        ("json", [], None),
+    ],
+)
+def test_chunks_add_up_to_the_output(kind, chunks, output):
+    assert combine(parser(kind), chunks) == output
+
+
+def test_message_chunks_add_up_to_a_message():
+    whole = combine(parser("message"), [AIMessageChunk("a"), AIMessageChunk("b", chunk_position="last")])
+
+    assert (type(whole), whole.content) == (AIMessage, "ab")
+
+
+def test_each_parser_says_what_its_output_looks_like():
+    schemas = {kind: output_schema(parser(kind)).get("type") for kind in ("text", "message", "json", "list")}
+
+    assert schemas == {"text": "string", "message": "object", "json": None, "list": "array"}
+    assert output_schema(parser("schema", SCHEMA)) == SCHEMA
