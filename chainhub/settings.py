@@ -263,6 +263,9 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 3000
 MAX_BATCH_INPUTS = 100
 BATCH_CONCURRENCY = env.int("BATCH_CONCURRENCY", 8)
+# A model call that failed is tried again after a random pause: at most this long the first time, then
+# twice as long.
+PROVIDER_BACKOFF_SECONDS = env.float("PROVIDER_BACKOFF_SECONDS", 1)
 # The same input fits through every door, a file from the playground's form included.
 WEBSOCKET_MAX_FRAME_BYTES = MAX_BODY_BYTES
 SSE_PING_SECONDS = 15

@@ -12,6 +12,9 @@ from chainhub.settings import DATABASES, VAR_DIR  # noqa: E402
 # The real hasher takes a second for each user on a small machine, by intention.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
+# Nobody waits in a test before a model call is tried again.
+PROVIDER_BACKOFF_SECONDS = 0
+
 # Each test process has its own, so that several may run beside one another. A file, like the
 # product's: in memory, threads would share the locks of one connection.
 _database = DATABASES["default"]

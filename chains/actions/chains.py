@@ -3,12 +3,11 @@
 import asyncio
 from typing import Any
 
-from chains.actions.find import plan_for
+from chains.actions.library import plan_for
 from chains.models import ChainLabel, ChainVersion
 from chains.runtime.errors import InvalidSpec
 from chains.runtime.names import PRODUCTION
-from chains.runtime.plans.configured import SpecPlan
-from chains.runtime.providers.reach import build_model
+from chains.runtime.plans.configured import ConfiguredPlan
 from chains.runtime.spec.options import every_choice
 from chains.runtime.wire.config import CONFIGURABLE
 
@@ -30,19 +29,17 @@ def publish_chain_version(*, version: ChainVersion, by: Any, label: str = PRODUC
 
 def check_chain_version(version: ChainVersion) -> None:
     """Raises InvalidSpec where the version could not run as things stand; calls no model."""
-    asyncio.run(_build_models(plan_for(version)))
+    asyncio.run(_build(plan_for(version)))
     if CONFIGURABLE not in version.parent.config_keys:
         return
     for configurable in every_choice(version.parsed.configurable):
         ((name, choice),) = configurable.items()
         try:
-            asyncio.run(_build_models(plan_for(version, configurable)))
+            asyncio.run(_build(plan_for(version, configurable)))
         except InvalidSpec as error:
             raise InvalidSpec(f"With {name!r} set to {choice!r}: {error}") from error
 
 
-async def _build_models(plan: SpecPlan) -> None:
-    # Models are built inside a loop, which their connections belong to.
-    for step in plan.steps:
-        for target in step.targets:
-            build_model(target, step)
+async def _build(plan: ConfiguredPlan) -> None:
+    # Inside a loop, which the connections of models belong to.
+    plan.build()

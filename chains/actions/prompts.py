@@ -1,12 +1,10 @@
 """What is done with prompts beyond writing them: publishing a version."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from chains.models import Chain, ChainLabel, Prompt, PromptLabel, PromptVersion
 from chains.runtime.names import PRODUCTION
-from chains.runtime.spec.chain import Spec
-from chains.runtime.steps.llm import PromptRef
+from chains.runtime.steps.base import PromptRef
 
 
 def publish_prompt_version(*, version: PromptVersion, by: Any, label: str = PRODUCTION) -> bool:
@@ -27,14 +25,7 @@ def chains_served_by(*, prompt: Prompt, label: str) -> list[Chain]:
     published = ChainLabel.objects.filter(name=PRODUCTION).select_related("parent", "version")
     wanted = PromptRef(slug=prompt.slug, ref=label)
     return [
-        row.parent for row in published.order_by("parent__slug") if wanted in _prompts_of(row.version.parsed)
+        row.parent
+        for row in published.order_by("parent__slug")
+        if wanted in row.version.parsed.possible_references()
     ]
-
-
-def _prompts_of(spec: Spec) -> Iterator[PromptRef]:
-    steps = {step.name: step for step in spec.steps}
-    for step in spec.steps:
-        yield step.prompt
-    for option in spec.configurable:
-        for choice in getattr(option, "choices", ()):
-            yield option.applied(steps[option.step], choice).prompt

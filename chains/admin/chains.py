@@ -28,7 +28,7 @@ from chains.runtime.names import LATEST, PRODUCTION
 from chains.runtime.providers import check_params
 from chains.runtime.registry import registered
 from chains.runtime.spec.chain import Spec, parse_spec
-from chains.runtime.steps.llm import Target
+from chains.runtime.steps.base import Target
 
 MAX_STEPS, MAX_FALLBACKS, MAX_OPTIONS = 20, 5, 20
 

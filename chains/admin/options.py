@@ -15,8 +15,9 @@ from chains.admin.steps.llm import SUGGESTED
 from chains.runtime.errors import InvalidSpec
 from chains.runtime.providers import check_params
 from chains.runtime.spec.chain import Spec
-from chains.runtime.spec.options import DEFAULT, AnyOption, MaxTokensOption, TemperatureOption
-from chains.runtime.steps.llm import LLMStep
+from chains.runtime.spec.options import AnyOption
+from chains.runtime.steps.base import DEFAULT
+from chains.runtime.steps.llm import LLMStep, MaxTokensOption, TemperatureOption
 
 OPTION: TypeAdapter[AnyOption] = TypeAdapter(AnyOption)
 WITH_LIMITS = (TemperatureOption.model_fields["field"].default, MaxTokensOption.model_fields["field"].default)

@@ -3,9 +3,10 @@
 import json
 from typing import Any
 
-from chains.admin.jsontext import is_plain, numbered_lines, parse_json, parse_lines
 from chains.runtime.names import PRODUCTION
-from chains.runtime.spec.options import AnyOption, ModelOption, PromptOption, StepOption
+from chains.runtime.spec.options import AnyOption
+from chains.runtime.steps.llm import ModelOption, PromptOption, StepOption
+from chains.runtime.wire.lines import is_plain, numbered_lines, parse_json, parse_lines
 
 
 def choices_text(option: AnyOption) -> str:

@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from chains.admin.jsontext import params_text
 from chains.admin.optiontext import choices_text
 from chains.runtime.spec.chain import Spec
-from chains.runtime.spec.options import AnyOption, MaxTokensOption, TemperatureOption
-from chains.runtime.steps.llm import LLMStep
+from chains.runtime.spec.options import AnyOption
+from chains.runtime.steps.llm import LLMStep, MaxTokensOption, TemperatureOption
 from chains.runtime.steps.prompts import Placeholder, PromptSpec, Variable
+from chains.runtime.wire.lines import params_text
 
 # Words are compared only in lines that are shorter: the time grows with the square.
 MAX_WORDS_LINE = 2000

@@ -13,9 +13,8 @@ from pydantic import SecretStr
 from chains.models.fields import EncryptedTextField
 from chains.runtime.errors import InvalidSpec
 from chains.runtime.names import SLUG_PATTERN
-from chains.runtime.plans.base import ProviderConfig
 from chains.runtime.providers import KINDS
-from chains.runtime.providers.reach import check_base_url
+from chains.runtime.providers.reach import ProviderConfig, check_base_url
 
 slug_validator = RegexValidator(
     # Unlike elsewhere, Python's "$" would let a line break follow.

@@ -1,6 +1,6 @@
 """What a run tells while it goes; every way in only encodes these.
 
-Order: Started, then Step, Chunk and Inner in any mix, then exactly one of Finished and Failed.
+Order: Started, then Step, Call, Chunk and Inner in any mix, then exactly one of Finished and Failed.
 """
 
 from collections.abc import Mapping
@@ -43,12 +43,46 @@ class Started:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A step began, or ended with an answer from ``provider`` and ``model``."""
+    """A step began with ``input``, or finished with ``output``; both are Python objects, not yet JSON data.
 
+    ``path`` leads to it from the run: the names of the steps around it and its own, joined by ``/``.
+    ``at_ms`` counts from the start of the run.
+    """
+
+    path: str
+    kind: str
     name: str
     status: Literal["started", "finished"]
+    at_ms: int
+    input: Any = None
+    output: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """For the step at ``path`` a model was asked, or has answered; a fallback is a call of its own."""
+
+    path: str
+    status: Literal["started", "finished"]
+    at_ms: int
     provider: str
     model: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """What happens within the step at ``path``; emitted only where the run's inner steps are shown.
+
+    ``name`` is what LangChain calls such a part. ``value`` is what it began with, its next piece or what
+    it gave, as Python objects; ``about`` says more of it.
+    """
+
+    path: str
+    kind: Literal["prompt", "model", "parser"]
+    name: str
+    status: Literal["started", "streamed", "finished"]
+    value: Any = None
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,4 +119,4 @@ class Failed:
     figures: Figures = field(default_factory=Figures)
 
 
-Event = Started | Step | Chunk | Inner | Finished | Failed
+Event = Started | Step | Call | Part | Chunk | Inner | Finished | Failed

@@ -22,7 +22,7 @@ from chains.actions.runs import RunStream, start_run
 from chains.actions.runs.admit import RunCall
 from chains.models import Run
 from chains.runtime.errors import ChainHubError
-from chains.runtime.events import Chunk, Event, Failed, Finished, Inner, Started, Step
+from chains.runtime.events import Call, Chunk, Event, Failed, Finished, Inner, Part, Started, Step
 from chains.runtime.names import split_ref
 from chains.runtime.wire.strict_json import InvalidJSON, strict_json_object
 from chains.runtime.wire.values import encode
@@ -150,7 +150,8 @@ class ChainConsumer(AsyncWebsocketConsumer):
         try:
             async for first in stream:
                 for event in _merged([first, *stream.waiting()]):
-                    await self._send(_message(event))
+                    if message := _message(event):
+                        await self._send(message)
         except Exception as error:
             # Such as an answer that is too large for one message.
             await self._send({"type": "error", **_fault(as_told(error))})
@@ -188,16 +189,22 @@ def _fault(error: ChainHubError) -> dict[str, Any]:
     return fields | ({"errors": faults} if faults else {})
 
 
-def _message(event: Event) -> dict[str, Any]:
+def _message(event: Event) -> dict[str, Any] | None:
+    """What a client is told of an event; ``None`` where that is nothing."""
     match event:
         case Chunk():
             return {"type": "chunk", "value": event.value}
-        case Inner():
+        case Inner() | Part():
             raise AssertionError("A socket never asks for inner steps.")
         case Started():
             return {"type": "started", **encode(vars(event))}
+        case Step(kind="llm"):
+            # Such a step is one call, which tells more.
+            return None
         case Step():
-            return {"type": "step", **vars(event)}
+            return _step(event.path, event.status)
+        case Call():
+            return _step(event.path, event.status, event.provider, event.model)
         case Finished():
             return {
                 "type": "finished",
@@ -214,6 +221,10 @@ def _message(event: Event) -> dict[str, Any]:
                 **_fault(event.error),
                 **_figures(event),
             }
+
+
+def _step(name: str, status: str, provider: str = "", model: str = "") -> dict[str, Any]:
+    return {"type": "step", "name": name, "status": status, "provider": provider, "model": model}
 
 
 def _figures(event: Finished | Failed) -> dict[str, Any]:

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from chains.admin.jsontext import params_text, parse_params
 from chains.admin.options import option_of, option_row
 from chains.admin.readable import chain_text
 from chains.runtime.spec.chain import parse_spec
+from chains.runtime.wire.lines import params_text, parse_params
 from tests.admin.conftest import chain_spec, errors_in, url_of
 
 SCHEMA = {"type": "object", "properties": {"joke": {"type": "string", "default": None}}}

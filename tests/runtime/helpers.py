@@ -1,36 +1,37 @@
 """Plans made by hand, and what a run of one gave: the runtime needs no database."""
 
 import time
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import SecretStr
 
-from chains.runtime.events import Chunk, Event, Step
-from chains.runtime.plans.base import Plan, PlanStep, PlanTarget, ProviderConfig
+from chains.runtime.context import Backoff, ModelCall, RunContext
+from chains.runtime.events import Call, Chunk, Event
+from chains.runtime.plans.base import Plan
 from chains.runtime.plans.code import CodePlan, checked_configurable
-from chains.runtime.plans.configured import SpecPlan
+from chains.runtime.plans.configured import ConfiguredPlan
 from chains.runtime.pricing import Price
-from chains.runtime.providers.calls import ModelCall, Trace
+from chains.runtime.providers.reach import PlanTarget, ProviderConfig
 from chains.runtime.registry import all_registered, register, registered
 from chains.runtime.running.execution import Execution, Mode
-from chains.runtime.steps.llm import Params, Parser
+from chains.runtime.steps.llm import Params, PlannedLLM
+from chains.runtime.steps.parsers import Parser
 from chains.runtime.steps.prompts import PromptSpec
 from tests.upstream import Upstream
 
 KEY = "sk-test-CANARY-0123456789"
 
 
-# Whether calls go around the provider's SDK, as they do unless a test says otherwise.
-DIRECT: ContextVar[bool] = ContextVar("direct", default=True)
+AT_ONCE = Backoff(jitter=lambda least, most: least)
+"""Tries again without a pause; a provider's own Retry-After is waited for."""
 
 
 def provider(upstream: Upstream | None = None, **data: Any) -> ProviderConfig:
     """The demo, or whatever listens at ``upstream``."""
     reach: dict[str, Any] = {"kind": "demo"}
     if upstream:
-        reach = {"kind": "openai", "base_url": upstream.base_url, "direct": DIRECT.get()}
+        reach = {"kind": "openai", "base_url": upstream.base_url}
     return ProviderConfig(**{"slug": "main", "api_key": SecretStr(KEY), **reach, **data})
 
 
@@ -51,8 +52,8 @@ def step(
     asks: PromptSpec | str = "{topic}",
     parser: str | dict = "text",
     **params: Any,
-) -> PlanStep:
-    return PlanStep(
+) -> PlannedLLM:
+    return PlannedLLM(
         name=name,
         prompt_slug=name,
         prompt_version=1,
@@ -63,8 +64,8 @@ def step(
     )
 
 
-def plan(*steps: PlanStep, run_timeout_s: float = 10) -> SpecPlan:
-    return SpecPlan(
+def plan(*steps: PlannedLLM, run_timeout_s: float = 10) -> ConfiguredPlan:
+    return ConfiguredPlan(
         chain_slug="chain",
         chain_name="Chain",
         version=1,
@@ -107,7 +108,7 @@ class Ran:
 
     @property
     def steps(self) -> list[tuple[str, str, str]]:
-        return [(e.name, e.status, e.provider) for e in self.events if isinstance(e, Step)]
+        return [(e.path, e.status, e.provider) for e in self.events if isinstance(e, Call)]
 
 
 async def run(
@@ -117,6 +118,7 @@ async def run(
     streaming: bool = True,
     mode: Mode | None = None,
     into: Ran | None = None,
+    backoff: Backoff = AT_ONCE,
     **how: Any,
 ) -> Ran:
     """Run to the end; what was heard before a failure is found in ``into``."""
@@ -125,9 +127,14 @@ async def run(
     async def emit(event: Event) -> None:
         ran.events.append(event)
 
-    trace = Trace(emit=emit, deadline=time.monotonic() + plan.run_timeout_s, calls=ran.calls)
+    context = RunContext(
+        emit=emit,
+        deadline=time.monotonic() + plan.run_timeout_s,
+        calls=ran.calls,
+        backoff=backoff,
+    )
     checked = plan.check_input({"topic": "cats"} if value is None else value)
     mode = mode or ("stream" if streaming else "whole")
-    result = await Execution(plan=plan, value=checked.value, mode=mode, trace=trace, **how).result()
+    result = await Execution(plan=plan, value=checked.value, mode=mode, context=context, **how).result()
     ran.output, ran.finish_reason = result.output, result.finish_reason
     return ran

@@ -24,7 +24,7 @@ from chains.actions import metrics, runs
 from chains.actions.codechains import record_registered
 from chains.actions.runs.workers import interrupt_lost_runs
 from chains.models import Provider
-from chains.runtime.providers.reach import load_kinds
+from chains.runtime.providers import load_kinds
 
 logger = logging.getLogger(__name__)
 

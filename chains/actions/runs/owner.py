@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.db import close_old_connections
 from django.utils import timezone
 
@@ -16,8 +17,8 @@ from chains.actions.runs.admit import Prepared
 from chains.actions.runs.recorder import recorder
 from chains.models import Run
 from chains.runtime import errors
+from chains.runtime.context import Backoff, ModelCall, RunContext
 from chains.runtime.events import Chunk, Event, Failed, Figures, Finished, Status
-from chains.runtime.providers.calls import ModelCall, Trace
 from chains.runtime.running.execution import Execution, Result
 from chains.runtime.wire.values import encode
 
@@ -65,12 +66,17 @@ class RunOwner:
         self.began = time.monotonic()
         self.first_token_ms: int | None = None
         self.text: list[str] = []
-        self.trace = Trace(emit=self._emit, deadline=self.began + prepared.plan.run_timeout_s)
+        self.context = RunContext(
+            emit=self._emit,
+            began=self.began,
+            deadline=self.began + prepared.plan.run_timeout_s,
+            backoff=Backoff(first_s=settings.PROVIDER_BACKOFF_SECONDS),
+        )
         self.execution = Execution(
             plan=prepared.plan,
             value=prepared.input.value,
             mode=prepared.call.mode,
-            trace=self.trace,
+            context=self.context,
             # The names that LangServe's clients know a run by; whatever else asks for others.
             config={
                 **prepared.config,
@@ -125,7 +131,7 @@ class RunOwner:
     async def _emit(self, event: Event) -> None:
         if isinstance(event, Chunk):
             if self.first_token_ms is None:
-                self.first_token_ms = self._elapsed_ms()
+                self.first_token_ms = self.context.elapsed_ms
             if isinstance(event.value, str):
                 self.text.append(event.value)
         await self.events.put(event)
@@ -137,7 +143,7 @@ class RunOwner:
         else:
             run.status, run.output = end.status, self._partial_output()
             run.error_code, run.error_message = end.error.code, str(end.error)[:500]
-        run.calls = [_call_row(call) for call in self.trace.calls]
+        run.calls = [_call_row(call) for call in self.context.calls]
         run.input_tokens, run.output_tokens = figures.input_tokens, figures.output_tokens
         run.cost_usd, run.first_token_ms = figures.cost_usd, figures.first_token_ms
         run.latency_ms, run.ended_at = figures.latency_ms, timezone.now()
@@ -163,19 +169,16 @@ class RunOwner:
         return encode("".join(self.text)) if self.text else None
 
     def _figures(self) -> Figures:
-        usages = [call.usage for call in self.trace.calls if call.usage]
-        costs = [call.cost_usd for call in self.trace.calls if call.cost_usd is not None]
+        usages = [call.usage for call in self.context.calls if call.usage]
+        costs = [call.cost_usd for call in self.context.calls if call.cost_usd is not None]
         return Figures(
             input_tokens=sum(usage.input_tokens for usage in usages) if usages else None,
             output_tokens=sum(usage.output_tokens for usage in usages) if usages else None,
             # A sum that misses a part would be a wrong bill.
-            cost_usd=sum(costs, Decimal()) if costs and len(costs) == len(self.trace.calls) else None,
+            cost_usd=sum(costs, Decimal()) if costs and len(costs) == len(self.context.calls) else None,
             first_token_ms=self.first_token_ms,
-            latency_ms=self._elapsed_ms(),
+            latency_ms=self.context.elapsed_ms,
         )
-
-    def _elapsed_ms(self) -> int:
-        return round((time.monotonic() - self.began) * 1000)
 
 
 async def _give_connections_back() -> None:

@@ -8,11 +8,11 @@ from django import forms
 from django.core.exceptions import ValidationError
 from pydantic import ValidationError as InvalidData
 
-from chains.admin.jsontext import params_text, parse_json, parse_params
 from chains.admin.prompts import name_field
 from chains.admin.rows import Row
 from chains.runtime.names import PRODUCTION
 from chains.runtime.steps.llm import LLMStep
+from chains.runtime.wire.lines import params_text, parse_json, parse_params
 
 SUGGESTED = {"spellcheck": "false", "autocomplete": "off", "autocapitalize": "off"}
 

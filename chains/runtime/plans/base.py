@@ -1,56 +1,13 @@
 """Plans: all that a run needs, with every reference resolved, so that nothing is looked up while it runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from langchain_core.runnables import Runnable, RunnableConfig
-from pydantic import SecretStr
+from langchain_core.runnables import RunnableConfig
 
+from chains.runtime.context import RunContext
 from chains.runtime.errors import ChainHubError
-from chains.runtime.pricing import Price
-from chains.runtime.steps.llm import Params, Parser
-from chains.runtime.steps.prompts import PromptSpec
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProviderConfig:
-    """Where models live. Time limits in seconds; ``max_concurrency`` 0 means no cap."""
-
-    slug: str
-    kind: str
-    base_url: str = ""
-    api_key: SecretStr
-    connect_s: float = 5
-    first_token_s: float = 30
-    chunk_s: float = 30
-    answer_s: float = 120
-    run_s: float = 300
-    max_concurrency: int = 0
-    # Whether calls may go around the provider's SDK, where its kind knows how.
-    direct: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlanTarget:
-    """A model that may answer, and what it charges (``None``: not known)."""
-
-    provider: ProviderConfig
-    model: str
-    price: Price | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlanStep:
-    """``targets``: the first answers, the others stand in before its first token."""
-
-    name: str
-    prompt_slug: str
-    prompt_version: int
-    prompt: PromptSpec
-    targets: tuple[PlanTarget, ...]
-    params: Params
-    parser: Parser
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,9 +48,8 @@ class Plan:
         return {}
 
     @property
-    def step_names(self) -> tuple[str, ...]:
-        """The steps that a run tells of."""
-        return ()
+    def has_several_steps(self) -> bool:
+        return False
 
     @property
     def input_schema(self) -> dict[str, Any]:
@@ -111,11 +67,6 @@ class Plan:
     def digest(self) -> str:
         raise NotImplementedError
 
-    @property
-    def build_key(self) -> str:
-        """Equal where a built runnable may serve again."""
-        raise NotImplementedError
-
     def check_input(self, value: Any) -> Input:
         """Raises InvalidInput, its ``loc`` relative to the input."""
         raise NotImplementedError
@@ -123,25 +74,26 @@ class Plan:
     def load(self) -> None:
         """Import what the run will need, here and now rather than in the event loop."""
 
-    def build(self) -> Runnable[Any, Any]:
-        """The runnable; called inside the loop that its connections will belong to."""
+    async def invoke(self, value: Any, context: RunContext, config: RunnableConfig) -> Any:
+        """The output; ``config`` names the run.
+
+        Raises ProviderError, OutputInvalid, and what a chain in code raises.
+        """
         raise NotImplementedError
 
-    def build_direct(self) -> Any:
-        """The same as a ``direct.DirectChain``, where that can be; else ``None``."""
+    def stream(self, value: Any, context: RunContext, config: RunnableConfig) -> AsyncGenerator[Any, None]:
+        """The output in pieces as they come; raises as ``invoke`` does."""
+        raise NotImplementedError
+
+    def langchain_events(
+        self, value: Any, context: RunContext, config: RunnableConfig
+    ) -> AsyncIterator[Mapping[str, Any]] | None:
+        """The run as ``astream_events`` (v2) tells of it, where LangChain runs it; else ``None``."""
         return None
 
-    def is_piece(self, chunk: Any) -> bool:
-        """Whether a chunk is worth telling."""
-        return True
-
-    def combine(self, chunks: Sequence[Any]) -> Any:
-        """The output that a stream's chunks add up to."""
+    def whole(self, pieces: Sequence[Any]) -> Any:
+        """The output that the pieces add up to."""
         raise NotImplementedError
-
-    def listening(self, config: RunnableConfig, trace: Any) -> RunnableConfig:
-        """``config`` with what it takes for ``trace`` to hear of model calls."""
-        return config
 
     def known_fault(self, error: Exception) -> ChainHubError | None:
         """What an exception means that is not ours; ``None`` for one that nobody foresaw."""

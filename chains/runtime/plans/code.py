@@ -2,7 +2,7 @@
 
 import enum
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
@@ -18,10 +18,11 @@ from pydantic import BaseModel, RootModel, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema
 
 from chains.runtime import errors
+from chains.runtime.context import ModelCall, RunContext
 from chains.runtime.names import digest
 from chains.runtime.plans.base import Input, Plan
-from chains.runtime.providers import kind_of
-from chains.runtime.providers.calls import MAX_FINISH_REASON_CHARS, ModelCall, Trace, usage_of
+from chains.runtime.providers import translated_by_sdk
+from chains.runtime.providers.calls import MAX_FINISH_REASON_CHARS, usage_of
 from chains.runtime.registry import CustomUserType, Registered
 from chains.runtime.wire.config import CONFIGURABLE
 from chains.runtime.wire.fielderrors import field_errors
@@ -72,10 +73,6 @@ class CodePlan(Plan):
     def digest(self) -> str:
         return digest([self.chain_slug, self.package, encode(dict(self.configurable))])
 
-    @property
-    def build_key(self) -> str:
-        return f"code {self.chain_slug} {id(self.entry.runnable)}"
-
     def check_input(self, value: Any) -> Input:
         try:
             checked = self._input_model.model_validate(without_pieces(value))
@@ -110,28 +107,30 @@ class CodePlan(Plan):
             first = first.bound if isinstance(first, RunnableBinding) else first.first
         return bool(_own_input_type(first) is type(value))
 
-    def build(self) -> Runnable[Any, Any]:
-        return self.entry.runnable
+    async def invoke(self, value: Any, context: RunContext, config: RunnableConfig) -> Any:
+        return await self.entry.runnable.ainvoke(value, _listening(config, context))
 
-    def combine(self, chunks: Sequence[Any]) -> Any:
-        if not chunks:
+    def stream(self, value: Any, context: RunContext, config: RunnableConfig) -> AsyncGenerator[Any, None]:
+        stream = self.entry.runnable.astream(value, _listening(config, context))
+        return cast(AsyncGenerator[Any, None], stream)
+
+    def langchain_events(
+        self, value: Any, context: RunContext, config: RunnableConfig
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        config = _listening(config, context)
+        return cast(Any, self.entry.runnable.astream_events(value, config, version="v2"))
+
+    def whole(self, pieces: Sequence[Any]) -> Any:
+        if not pieces:
             return None
-        total = chunks[0]
-        for chunk in chunks[1:]:
-            total = add(total, chunk)
+        total = pieces[0]
+        for piece in pieces[1:]:
+            total = add(total, piece)
         return message_chunk_to_message(total) if isinstance(total, AIMessageChunk) else total
 
-    def listening(self, config: RunnableConfig, trace: Trace) -> RunnableConfig:
-        given = config.get("callbacks") or []
-        handlers = given.handlers if isinstance(given, BaseCallbackManager) else given
-        return {**config, "callbacks": [*handlers, _CallRecorder(trace=trace)]}
-
     def known_fault(self, error: Exception) -> errors.ChainHubError | None:
-        """A provider's failure is told as one, where the code uses the OpenAI SDK."""
-        # By module, so that nothing is imported here; langchain-openai raises subclasses of its own.
-        if any(cls.__module__.partition(".")[0] == "openai" for cls in type(error).__mro__):
-            return kind_of("openai").load().translate(error)
-        return None
+        """A provider's failure is told as one, where the code uses an SDK that a kind of provider knows."""
+        return translated_by_sdk(error)
 
 
 def checked_configurable(entry: Registered, given: Any) -> dict[str, Any]:
@@ -170,11 +169,18 @@ def _json_schema(model: type[BaseModel]) -> dict[str, Any]:
         raise errors.InvalidSpec(f"A type of this chain has no JSON Schema: {error}") from error
 
 
+def _listening(config: RunnableConfig, context: RunContext) -> RunnableConfig:
+    """``config`` with what it takes to hear of model calls."""
+    given = config.get("callbacks") or []
+    handlers = given.handlers if isinstance(given, BaseCallbackManager) else given
+    return {**config, "callbacks": [*handlers, _CallRecorder(context=context)]}
+
+
 @dataclass(kw_only=True)
 class _CallRecorder(AsyncCallbackHandler):
     """Notes the model calls of a run: which model answered, and what it used."""
 
-    trace: Trace
+    context: RunContext
     models: dict[UUID, Mapping[str, Any]] = field(default_factory=dict)
 
     async def on_chat_model_start(
@@ -192,7 +198,7 @@ class _CallRecorder(AsyncCallbackHandler):
         generation = response.generations[0][0] if response.generations and response.generations[0] else None
         message = getattr(generation, "message", None)
         answered = getattr(message, "response_metadata", None) or {}
-        self.trace.calls.append(
+        self.context.calls.append(
             ModelCall(
                 step="",
                 provider=str(encode(metadata.get("ls_provider") or "")),

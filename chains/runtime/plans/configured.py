@@ -1,31 +1,31 @@
-"""The plan of a chain that is configured as data: ``prompt | model | parser`` for each step."""
+"""The plan of a chain that is configured as data: its steps, one after another."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from jsonschema import Draft202012Validator
 from langchain_core.messages import BaseMessage
-from langchain_core.runnables import Runnable, RunnableLambda, RunnablePassthrough
+from langchain_core.runnables import RunnableConfig
 
 from chains.runtime import errors
-from chains.runtime.direct import DirectChain, step_values
+from chains.runtime.context import RunContext
 from chains.runtime.names import digest
-from chains.runtime.plans.base import Input, Plan, PlanStep
-from chains.runtime.providers.calls import GuardedModel
-from chains.runtime.providers.reach import load_kinds
-from chains.runtime.steps.parsers import build_parser, combine, output_schema
+from chains.runtime.plans.base import Input, Plan
+from chains.runtime.steps.base import PlannedStep
 from chains.runtime.steps.prompts import as_text
 from chains.runtime.wire.fielderrors import schema_faults
 from chains.runtime.wire.messages import decode_messages
+from chains.runtime.wire.values import encode
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpecPlan(Plan):
+class ConfiguredPlan(Plan):
     """``options`` is the JSON Schema of what callers may send under ``configurable``."""
 
-    steps: tuple[PlanStep, ...]
+    steps: tuple[PlannedStep, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
@@ -33,13 +33,14 @@ class SpecPlan(Plan):
         """Where a later step uses another version of the same prompt, ``slug (step)`` names that one."""
         used: dict[str, int] = {}
         for step in self.steps:
-            if used.setdefault(step.prompt_slug, step.prompt_version) != step.prompt_version:
-                used[f"{step.prompt_slug} ({step.name})"] = step.prompt_version
+            for slug, version in step.uses.items():
+                if used.setdefault(slug, version) != version:
+                    used[f"{slug} ({step.name})"] = version
         return used
 
-    @cached_property
-    def step_names(self) -> tuple[str, ...]:
-        return tuple(step.name for step in self.steps)
+    @property
+    def has_several_steps(self) -> bool:
+        return len(self.steps) > 1
 
     @cached_property
     def input_schema(self) -> dict[str, Any]:
@@ -51,7 +52,7 @@ class SpecPlan(Plan):
         required: list[str] = []
         provided: set[str] = set()
         for step in self.steps:
-            asked = step.prompt.properties(system_messages=self.system_messages)
+            asked = step.inputs(system_messages=self.system_messages)
             for name, (schema, is_required) in asked.items():
                 if name in provided:
                     continue
@@ -66,7 +67,7 @@ class SpecPlan(Plan):
 
     @cached_property
     def output_schema(self) -> dict[str, Any]:
-        return output_schema(self.steps[-1].parser)
+        return self.steps[-1].output_schema
 
     @cached_property
     def config_schema(self) -> dict[str, Any]:
@@ -79,19 +80,7 @@ class SpecPlan(Plan):
     @cached_property
     def digest(self) -> str:
         """Over everything that shapes the answer; credentials and limits do not."""
-        return digest([_behaviour(step) for step in self.steps])
-
-    @cached_property
-    def build_key(self) -> str:
-        """``digest``, how to reach providers, and prices."""
-        providers = [target.provider for step in self.steps for target in step.targets]
-        reach = [
-            [digest(provider.api_key.get_secret_value()), provider.connect_s, provider.first_token_s]
-            for provider in providers
-        ]
-        limits = [[p.chunk_s, p.answer_s, p.max_concurrency] for p in providers]
-        prices = [str(target.price) for step in self.steps for target in step.targets]
-        return digest([self.digest, reach, limits, prices])
+        return digest([step.behaviour for step in self.steps])
 
     @cached_property
     def _validator(self) -> Draft202012Validator:
@@ -121,58 +110,35 @@ class SpecPlan(Plan):
             raise error.inside(name) from error
 
     def load(self) -> None:
-        load_kinds(target.provider.kind for step in self.steps for target in step.targets)
+        for step in self.steps:
+            step.load()
 
-    def build(self) -> Runnable[Any, Any]:
-        """Every step's output joins what the next ones see."""
+    def build(self) -> None:
+        """Make what the steps need in this event loop; raises InvalidSpec where one could not run."""
+        for step in self.steps:
+            step.build()
+
+    async def invoke(self, value: Any, context: RunContext, config: RunnableConfig) -> Any:
+        async with aclosing(self._pieces(value, context, streaming=False)) as pieces:
+            return self.whole([piece async for piece in pieces])
+
+    def stream(self, value: Any, context: RunContext, config: RunnableConfig) -> AsyncGenerator[Any, None]:
+        return self._pieces(value, context, streaming=True)
+
+    async def _pieces(
+        self, values: Mapping[str, Any], context: RunContext, *, streaming: bool
+    ) -> AsyncGenerator[Any, None]:
+        """Every step's output joins what the next ones see; the last one's is the chain's."""
         *before, last = self.steps
-        runnable = _build_step(last, follows=bool(before))
-        for index, step in reversed(list(enumerate(before))):
-            runnable = _assign(step, follows=index > 0) | runnable
-        return runnable
+        for step in before:
+            # Nobody reads their pieces, unless somebody looks inside.
+            run = step.pieces(values, context, path=step.name, streaming=context.shows_parts)
+            async with aclosing(run) as pieces:
+                output = step.whole([piece async for piece in pieces])
+            values = {**values, step.name: output if isinstance(output, BaseMessage) else encode(output)}
+        async with aclosing(last.pieces(values, context, path=last.name, streaming=streaming)) as pieces:
+            async for piece in pieces:
+                yield piece
 
-    def build_direct(self) -> DirectChain | None:
-        return DirectChain.of(self.steps)
-
-    def is_piece(self, chunk: Any) -> bool:
-        """Providers open and close a stream with empty texts."""
-        return bool(chunk != "")
-
-    def combine(self, chunks: Sequence[Any]) -> Any:
-        return combine(self.steps[-1].parser, chunks)
-
-
-def _behaviour(step: PlanStep) -> list[Any]:
-    return [
-        step.name,
-        step.prompt.model_dump(mode="json"),
-        [[t.provider.slug, t.provider.kind, t.provider.base_url, t.model] for t in step.targets],
-        step.params.model_dump(mode="json"),
-        step.parser.model_dump(mode="json"),
-    ]
-
-
-def _assign(step: PlanStep, *, follows: bool) -> Runnable[Any, Any]:
-    """The step's output beside what came in; always whole, for nobody reads its pieces.
-
-    RunnablePassthrough.assign streams in tasks of its own, which a cancelled run would leave behind
-    with their calls to the provider.
-    """
-    assign = RunnablePassthrough.assign(**{step.name: _build_step(step, follows=follows)})
-
-    async def whole(values: Mapping[str, Any]) -> dict[str, Any]:
-        return await assign.ainvoke(dict(values))
-
-    return RunnableLambda(whole)
-
-
-def _build_step(step: PlanStep, *, follows: bool) -> Runnable[Any, Any]:
-    chain = step.prompt.to_langchain() | GuardedModel.for_step(step) | build_parser(step.parser)
-    return _texts(keep=step.prompt.placeholders) | chain if follows else chain
-
-
-def _texts(keep: Collection[str]) -> Runnable[Any, Any]:
-    async def texts(values: Mapping[str, Any]) -> dict[str, Any]:
-        return step_values(values, keep=keep)
-
-    return RunnableLambda(texts)
+    def whole(self, pieces: Sequence[Any]) -> Any:
+        return self.steps[-1].whole(pieces)

@@ -3,7 +3,7 @@
 A kind's SDK may take seconds to import: nobody waits for one that is not used.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol, cast
@@ -11,14 +11,14 @@ from typing import Any, Protocol, cast
 from langchain_core.language_models import BaseChatModel
 
 from chains.runtime.errors import InvalidSpec, ProviderError
-from chains.runtime.plans.base import PlanStep, PlanTarget
+from chains.runtime.providers.reach import ModelParams, PlanTarget
 
 
 class KindModule(Protocol):
     """What the module of a kind offers."""
 
-    def build(self, target: PlanTarget, step: PlanStep) -> BaseChatModel:
-        """The LangChain chat model for one target of a step; raises InvalidSpec for wrong parameters."""
+    def build(self, target: PlanTarget, params: ModelParams) -> BaseChatModel:
+        """The LangChain chat model for one target; raises InvalidSpec for wrong parameters."""
 
     def translate(self, error: Exception) -> ProviderError:
         """What an exception means that the model raised."""
@@ -26,12 +26,16 @@ class KindModule(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """``extra_params``: what a spec may set beside temperature and max_tokens."""
+    """``extra_params``: what a spec may set beside temperature and max_tokens.
+
+    ``sdk`` is the package whose exceptions the kind's module can translate, "" where it has none.
+    """
 
     label: str
     needs_endpoint: bool
     extra_params: frozenset[str]
     module: str
+    sdk: str = ""
 
     def load(self) -> KindModule:
         return cast(KindModule, import_module(self.module))
@@ -52,6 +56,7 @@ KINDS: Mapping[str, Kind] = {
             | {"verbosity", "service_tier"}
         ),
         module="chains.runtime.providers.openai",
+        sdk="openai",
     ),
 }
 
@@ -63,6 +68,12 @@ def kind_of(name: str) -> Kind:
         raise InvalidSpec(f"There is no provider kind {name!r}.") from None
 
 
+def load_kinds(kinds: Iterable[str]) -> None:
+    """Import what these kinds need, here and now rather than in the event loop."""
+    for kind in kinds:
+        kind_of(kind).load()
+
+
 def check_params(kind: str, extra: Mapping[str, Any]) -> None:
     """Raises InvalidSpec naming the first parameter that this kind of provider does not know."""
     known = kind_of(kind).extra_params
@@ -72,3 +83,18 @@ def check_params(kind: str, extra: Mapping[str, Any]) -> None:
                 f"The parameter {name!r} is not known to providers of kind {kind!r}; "
                 f"known are: {', '.join(sorted(known))}."
             )
+
+
+def build_model(target: PlanTarget, params: ModelParams) -> BaseChatModel:
+    """The LangChain chat model for one target; raises InvalidSpec for wrong parameters."""
+    return kind_of(target.provider.kind).load().build(target, params)
+
+
+def translated_by_sdk(error: Exception) -> ProviderError | None:
+    """What an exception of a provider's SDK means, whoever used the SDK; ``None`` for any other."""
+    # By the names of packages, so that nothing is imported here; integrations raise subclasses of their own.
+    packages = {cls.__module__.partition(".")[0] for cls in type(error).__mro__}
+    for kind in KINDS.values():
+        if kind.sdk in packages:
+            return kind.load().translate(error)
+    return None

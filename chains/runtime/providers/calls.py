@@ -1,129 +1,77 @@
-"""One call of a model: its places, time limits, retries and stand-ins, and what it used.
+"""One call of a model: its places, time limits, retries and fallbacks, and what it used.
 
-Everything that goes wrong inside is the provider's fault and leaves as a ProviderError, whatever
-class the SDK raised: a ValueError from a garbled answer must never look like the caller's mistake.
+Everything that goes wrong inside is the provider's fault and leaves as a ProviderError, whatever class
+the provider's code raised: a ValueError from a garbled answer must never look like the caller's mistake.
 """
 
 import asyncio
-import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import Any, cast
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from pydantic import ConfigDict
+from langchain_core.outputs import ChatGeneration
 
 from chains.runtime import errors
-from chains.runtime.events import Event, Step
-from chains.runtime.plans.base import PlanStep, PlanTarget
+from chains.runtime.context import ModelCall, RunContext
+from chains.runtime.events import Call
+from chains.runtime.names import digest
 from chains.runtime.pricing import Usage, cost_usd
-from chains.runtime.providers.reach import build_model, places_at, translate
+from chains.runtime.providers import build_model, kind_of, load_kinds
+from chains.runtime.providers.reach import ModelParams, PlanTarget, places_at
 from chains.runtime.wire.values import encode
+from concurrency.loops import per_loop
 
 ATTEMPTS = 3
-MAX_BACKOFF_S = 8.0
 PLACE_WAIT_S = 10.0
 MAX_PROMPT_CHARS = 256 * 1024
 MAX_ANSWER_CHARS = 1024 * 1024
+MAX_KEPT_MODELS = 256
 # What a provider says of its answer is bounded by what a Run row can keep.
 MAX_FINISH_REASON_CHARS = 64
 MAX_TOKENS = 100_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelCall:
-    """A call that was answered; ``usage`` and ``cost_usd`` are ``None`` where not known."""
+class GuardedModel:
+    """The models that may answer: the first target does, the others only before its first token."""
 
-    step: str
-    provider: str
-    model: str
-    attempts: int
-    finish_reason: str
-    usage: Usage | None
-    cost_usd: Decimal | None
+    targets: tuple[PlanTarget, ...]
+    params: ModelParams
 
+    def load(self) -> None:
+        """Import what the targets need, here and now rather than in the event loop."""
+        load_kinds(target.provider.kind for target in self.targets)
 
-@dataclass(kw_only=True)
-class Trace:
-    """What happens during one run; ``deadline`` is on the monotonic clock."""
+    def build(self) -> Sequence[BaseChatModel]:
+        """A model for each target, made once for each event loop, which its connections belong to.
 
-    emit: Callable[[Event], Awaitable[None]]
-    deadline: float
-    calls: list[ModelCall] = field(default_factory=list)
-    streams: list[AsyncGenerator[ChatGeneration, None]] = field(default_factory=list)
+        Raises InvalidSpec where a provider does not take the parameters.
+        """
+        return _kept_models().get(self)
 
-    async def close_streams(self) -> None:
-        """Hang up on the providers: LangChain drops a stream that is cancelled between two pieces."""
-        for stream in self.streams:
-            await stream.aclose()
-
-
-# Built runnables are shared between runs, so what belongs to one run reaches them this way.
-TRACE: ContextVar[Trace] = ContextVar("trace")
-
-
-class GuardedModel(BaseChatModel):
-    """A step's chat model: the first target that answers, guarded as this module says."""
-
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
-    step: PlanStep
-    models: list[BaseChatModel]
-
-    @classmethod
-    def for_step(cls, step: PlanStep) -> "GuardedModel":
-        return cls(step=step, models=[build_model(target, step) for target in step.targets])
-
-    @property
-    def _llm_type(self) -> str:
-        return "chainhub"
-
-    def _astream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[ChatGenerationChunk]:
-        answers = self.answers(messages, streaming=True)
-        TRACE.get().streams.append(answers)
-        return cast("AsyncIterator[ChatGenerationChunk]", answers)
-
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        async with aclosing(self.answers(messages, streaming=False)) as answers:
-            return ChatResult(generations=[answer async for answer in answers])
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        raise NotImplementedError("Chains run asynchronously.")
+    @cached_property
+    def key(self) -> str:
+        """Equal where the same models may serve again; a digest, so it shows no credential."""
+        reach = [
+            [t.model, p.kind, p.slug, p.base_url, digest(p.api_key.get_secret_value()), p.connect_s]
+            for t, p in ((target, target.provider) for target in self.targets)
+        ]
+        return digest([reach, encode(vars(self.params))])
 
     async def answers(
-        self, messages: list[BaseMessage], *, streaming: bool
+        self, path: str, messages: list[BaseMessage], context: RunContext, *, streaming: bool
     ) -> AsyncGenerator[ChatGeneration, None]:
-        """Pieces of the answer from the first target that begins one."""
+        """Pieces of the answer from the first target that begins one, for the step at ``path``."""
         _check_length(messages)
-        trace = TRACE.get()
-        last = len(self.models) - 1
-        for index, (target, model) in enumerate(zip(self.step.targets, self.models, strict=True)):
-            attempt = _Attempt(trace=trace, step=self.step, target=target, model=model)
+        last = len(self.targets) - 1
+        for index, (target, model) in enumerate(zip(self.targets, self.build(), strict=True)):
+            attempt = _Attempt(path=path, context=context, target=target, model=model)
             try:
                 async with aclosing(attempt.run(messages, streaming=streaming)) as pieces:
                     async for piece in pieces:
@@ -132,6 +80,26 @@ class GuardedModel(BaseChatModel):
             except errors.ProviderError:
                 if attempt.began or index == last:
                     raise
+
+
+class _KeptModels:
+    """The models of one event loop that were used last."""
+
+    def __init__(self) -> None:
+        self._models: OrderedDict[str, Sequence[BaseChatModel]] = OrderedDict()
+
+    def get(self, call: GuardedModel) -> Sequence[BaseChatModel]:
+        key = call.key
+        if key in self._models:
+            self._models.move_to_end(key)
+            return self._models[key]
+        self._models[key] = models = [build_model(target, call.params) for target in call.targets]
+        if len(self._models) > MAX_KEPT_MODELS:
+            self._models.popitem(last=False)
+        return models
+
+
+_kept_models = per_loop(_KeptModels)
 
 
 def _check_length(messages: list[BaseMessage]) -> None:
@@ -143,8 +111,8 @@ def _check_length(messages: list[BaseMessage]) -> None:
 class _Attempt:
     """One target, tried up to ATTEMPTS times; ``began`` once a piece of the answer was passed on."""
 
-    trace: Trace
-    step: PlanStep
+    path: str
+    context: RunContext
     target: PlanTarget
     model: BaseChatModel
     began: bool = False
@@ -156,7 +124,7 @@ class _Attempt:
     async def run(
         self, messages: list[BaseMessage], *, streaming: bool
     ) -> AsyncGenerator[ChatGeneration, None]:
-        await self._tell("started")
+        await self._emit("started")
         async with self._place():
             while True:
                 self.tries += 1
@@ -171,7 +139,7 @@ class _Attempt:
                 except errors.ProviderError as error:
                     await self._wait_or_raise(error)
         self._record()
-        await self._tell("finished")
+        await self._emit("finished")
 
     async def _stream(self, messages: list[BaseMessage]) -> AsyncGenerator[ChatGeneration, None]:
         provider, empty = self.target.provider, True
@@ -211,7 +179,7 @@ class _Attempt:
         except Exception as error:
             if limit.expired():
                 raise errors.ProviderTimeout() from error
-            raise translate(error, self.target.provider) from error
+            raise kind_of(self.target.provider.kind).load().translate(error) from error
 
     def _note(self, generation: ChatGeneration) -> None:
         self.size += len(generation.text)
@@ -231,25 +199,24 @@ class _Attempt:
     async def _wait_or_raise(self, error: errors.ProviderError) -> None:
         """Back off before the next try, or raise where there is none.
 
-        Full jitter; a provider's Retry-After is obeyed where it fits the run's deadline.
+        A provider's Retry-After is obeyed where it fits the run's deadline.
         """
         if self.began or not error.retryable or self.tries >= ATTEMPTS:
             raise error
-        wait_s = random.uniform(0, min(MAX_BACKOFF_S, 0.5 * 2**self.tries))  # noqa: S311
-        if error.retry_after_s is not None:
-            wait_s = error.retry_after_s
-        if time.monotonic() + wait_s >= self.trace.deadline:
+        backoff = self.context.backoff
+        wait_s = backoff.wait_s(self.tries) if error.retry_after_s is None else error.retry_after_s
+        if time.monotonic() + wait_s >= self.context.deadline:
             raise error
-        await asyncio.sleep(wait_s)
+        await backoff.sleep(wait_s)
 
     def _place(self) -> AbstractAsyncContextManager[None]:
         return _held(places_at(self.target.provider))
 
     def _record(self) -> None:
         price = self.target.price
-        self.trace.calls.append(
+        self.context.calls.append(
             ModelCall(
-                step=self.step.name,
+                step=self.path,
                 provider=self.target.provider.slug,
                 model=self.target.model,
                 attempts=self.tries,
@@ -259,9 +226,16 @@ class _Attempt:
             )
         )
 
-    async def _tell(self, status: Any) -> None:
-        provider, model = self.target.provider.slug, self.target.model
-        await self.trace.emit(Step(name=self.step.name, status=status, provider=provider, model=model))
+    async def _emit(self, status: Literal["started", "finished"]) -> None:
+        await self.context.emit(
+            Call(
+                path=self.path,
+                status=status,
+                at_ms=self.context.elapsed_ms,
+                provider=self.target.provider.slug,
+                model=self.target.model,
+            )
+        )
 
 
 def usage_of(message: Any) -> Usage | None:

@@ -15,8 +15,8 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import Field, ValidationError
 
 from chains.runtime import errors
-from chains.runtime.plans.base import PlanStep, PlanTarget
 from chains.runtime.providers import check_params
+from chains.runtime.providers.reach import ModelParams, PlanTarget
 from chains.runtime.wire.fielderrors import describe
 
 COACH = """\
@@ -147,14 +147,14 @@ def smallest_instance(schema: dict[str, Any]) -> Any:
     return {"boolean": False, "null": None}.get(kind, "demo")
 
 
-def build(target: PlanTarget, step: PlanStep) -> BaseChatModel:
-    check_params("demo", step.params.extra)
+def build(target: PlanTarget, params: ModelParams) -> BaseChatModel:
+    check_params("demo", params.extra)
     try:
         return DemoChatModel(
             model=target.model,
-            max_tokens=step.params.max_tokens,
-            json_schema=step.parser.json_schema,
-            **step.params.extra,
+            max_tokens=params.max_tokens,
+            json_schema=params.json_schema,
+            **params.extra,
         )
     except ValidationError as error:
         raise errors.InvalidSpec(describe(error)) from error

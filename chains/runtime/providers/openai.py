@@ -1,4 +1,4 @@
-"""Providers of the kind ``openai``: langchain-openai against any OpenAI-compatible endpoint."""
+"""Providers of the kind ``openai``: any OpenAI-compatible endpoint."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -9,90 +9,63 @@ from urllib.parse import urlsplit
 import aiohttp
 import openai
 from langchain_core.language_models import BaseChatModel
-from langchain_openai import ChatOpenAI
 from pydantic import SecretStr, ValidationError
 
 from chains.runtime import errors
-from chains.runtime.plans.base import PlanStep, PlanTarget
 from chains.runtime.providers import check_params, openai_wire
+from chains.runtime.providers.reach import ModelParams, PlanTarget
 from chains.runtime.wire.fielderrors import describe
-from concurrency.loops import per_loop
 
 OPENAI_BASE_URL = "https://api.openai.com/v1"
 # What httpx calls a connection that ended in the middle of an answer.
 CUT_SHORT = frozenset({"ReadError", "RemoteProtocolError"})
 
 
-class _HTTPClients(dict[str, Any]):
-    """One connection pool for each endpoint."""
-
-    def __missing__(self, key: str) -> Any:
-        # No redirects and no proxies from the environment: the credential goes where the provider
-        # record says, and nowhere else.
-        self[key] = client = openai.DefaultAsyncHttpxClient(
-            follow_redirects=False,
-            trust_env=False,
-            verify=openai_wire.tls(),
-        )
-        return client
-
-
-_http_clients = per_loop(_HTTPClients)
-
-
 @cache
-def _sync_client() -> Any:
-    """Never used: given so that ChatOpenAI does not build one of its own for each model."""
-    return openai.DefaultHttpxClient(trust_env=False, verify=openai_wire.tls())
+def _unused_clients() -> dict[str, Any]:
+    """Given so that ChatOpenAI does not make two for each model: our requests go another way."""
+    return {
+        "http_client": openai.DefaultHttpxClient(trust_env=False, verify=openai_wire.tls()),
+        "http_async_client": openai.DefaultAsyncHttpxClient(trust_env=False, verify=openai_wire.tls()),
+    }
 
 
-def build(target: PlanTarget, step: PlanStep) -> BaseChatModel:
-    check_params("openai", step.params.extra)
-    provider, params = target.provider, step.params
+def build(target: PlanTarget, params: ModelParams) -> BaseChatModel:
+    check_params("openai", params.extra)
+    provider = target.provider
     base_url = provider.base_url or OPENAI_BASE_URL
-    # Above our own limits, which say what was too slow; this one only frees the socket.
-    read_s = max(provider.first_token_s, provider.chunk_s, provider.answer_s) + 5
-    is_direct = provider.direct and openai_wire.is_possible()
     try:
-        model = (openai_wire.DirectChatOpenAI if is_direct else ChatOpenAI)(
+        model = openai_wire.DirectChatOpenAI(
             model=target.model,
             base_url=base_url,
-            # Servers without keys ignore it; the SDK insists on one.
-            api_key=provider.api_key if provider.api_key.get_secret_value() else SecretStr("none"),
+            # The SDK insists on one; requests carry the provider's own.
+            api_key=SecretStr("none"),
             temperature=params.temperature,
-            http_client=_sync_client(),
-            http_async_client=_http_clients()[base_url],
-            # Each request carries it: the SDK never looks at what the HTTP client was given.
-            timeout=openai.Timeout(
-                connect=provider.connect_s, read=read_s, write=read_s, pool=provider.connect_s
-            ),
             openai_proxy=None,
             max_retries=0,
-            stream_usage=True,
-            stream_chunk_timeout=None,
             use_responses_api=False,
-            extra_body=_extra_body(step, base_url) or None,
+            extra_body=_extra_body(params, base_url) or None,
+            **_unused_clients(),
             **params.extra,
         )
     except ValidationError as error:
         raise errors.InvalidSpec(describe(error)) from error
-    if isinstance(model, openai_wire.DirectChatOpenAI):
-        model.reach(provider, base_url)
+    model.reach(provider, base_url)
     return model
 
 
-def _extra_body(step: PlanStep, base_url: str) -> dict[str, Any]:
+def _extra_body(params: ModelParams, base_url: str) -> dict[str, Any]:
     """What ChatOpenAI would word otherwise than we want it."""
     extra_body: dict[str, Any] = {}
-    if step.params.max_tokens:
+    if params.max_tokens:
         # It knows the newer name only, which not every server does.
-        extra_body[_max_tokens_name(base_url)] = step.params.max_tokens
-    if step.parser.json_schema is not None:
+        extra_body[_max_tokens_name(base_url)] = params.max_tokens
+    if params.json_schema is not None:
         # The SDK's own parsing of a response_format gives up on answers that we would rather judge
         # ourselves.
         extra_body["response_format"] = {
             "type": "json_schema",
-            "json_schema": {"name": step.name, "schema": step.parser.json_schema},
+            "json_schema": {"name": params.name, "schema": params.json_schema},
         }
     return extra_body
 

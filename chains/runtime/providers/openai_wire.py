@@ -21,7 +21,7 @@ from langchain_openai import ChatOpenAI
 from pydantic import PrivateAttr
 
 from chains.runtime import errors
-from chains.runtime.plans.base import ProviderConfig
+from chains.runtime.providers.reach import ProviderConfig
 from concurrency.loops import per_loop
 
 # More than any answer that is kept; what is larger is not read to its end.
@@ -32,11 +32,6 @@ NEEDED = ("_get_request_payload", "_convert_chunk_to_generation_chunk", "_create
 
 # Reading the system's certificates takes a twentieth of a second, so every client shares one context.
 tls = cache(ssl.create_default_context)
-
-
-def is_possible() -> bool:
-    """Whether this version of langchain-openai can be used so."""
-    return all(callable(getattr(ChatOpenAI, name, None)) for name in NEEDED)
 
 
 class Refused(Exception):

@@ -1,31 +1,56 @@
-"""Providers: what may be their endpoint, the models they build and the places they have."""
+"""Where a model answers: the provider's endpoint, credential and limits, and the places that it has."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
-from langchain_core.language_models import BaseChatModel
+from pydantic import SecretStr
 
 from chains.runtime import errors
-from chains.runtime.plans.base import PlanStep, PlanTarget, ProviderConfig
-from chains.runtime.providers import kind_of
+from chains.runtime.pricing import Price
 from concurrency.loops import per_loop
 
 
-def build_model(target: PlanTarget, step: PlanStep) -> BaseChatModel:
-    """The LangChain chat model for one target of a step; raises InvalidSpec for wrong parameters."""
-    return kind_of(target.provider.kind).load().build(target, step)
+@dataclass(frozen=True, kw_only=True)
+class ProviderConfig:
+    """Where models live. Time limits in seconds; ``max_concurrency`` 0 means no cap."""
+
+    slug: str
+    kind: str
+    base_url: str = ""
+    api_key: SecretStr
+    connect_s: float = 5
+    first_token_s: float = 30
+    chunk_s: float = 30
+    answer_s: float = 120
+    run_s: float = 300
+    max_concurrency: int = 0
 
 
-def translate(error: Exception, provider: ProviderConfig) -> errors.ProviderError:
-    """What an exception means that a model of this provider raised."""
-    return kind_of(provider.kind).load().translate(error)
+@dataclass(frozen=True, kw_only=True)
+class PlanTarget:
+    """A model that may answer, and what it charges (``None``: not known)."""
+
+    provider: ProviderConfig
+    model: str
+    price: Price | None = None
 
 
-def load_kinds(kinds: Iterable[str]) -> None:
-    """Import what these kinds need, here and now rather than in the event loop."""
-    for kind in kinds:
-        kind_of(kind).load()
+@dataclass(frozen=True, kw_only=True)
+class ModelParams:
+    """What is asked of a model beside its messages; all that a kind of provider knows of who asks.
+
+    ``name`` names the answer's ``json_schema`` where the provider wants a name. ``extra`` holds what only
+    some kinds of provider know.
+    """
+
+    name: str
+    temperature: float | None = None
+    max_tokens: int | None = None
+    json_schema: Mapping[str, Any] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 def check_base_url(url: str) -> None:

@@ -1,25 +1,20 @@
-"""Runs a plan: LangChain underneath, events out."""
+"""Runs a plan: its steps or LangChain underneath, events out."""
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from langchain_core.exceptions import OutputParserException
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import RunnableConfig
 
 from chains.runtime import errors
-from chains.runtime.direct import DirectChain
-from chains.runtime.events import Chunk, Inner
+from chains.runtime.context import ModelCall, RunContext
+from chains.runtime.events import Chunk
 from chains.runtime.plans.base import Plan
-from chains.runtime.providers.calls import TRACE, ModelCall, Trace
-from chains.runtime.running.inner import InnerFilter, RunLog, pieces_of, plain
-from chains.runtime.wire.values import add, encode
-from concurrency.loops import per_loop
-
-MAX_BUILT_PLANS = 256
+from chains.runtime.running.inner import InnerFilter, InnerView
+from chains.runtime.wire.values import encode
 
 Mode = Literal["whole", "stream", "events", "log"]
 """What is told while the run goes: nothing, its chunks, or beside them its inner steps as events or a log."""
@@ -44,16 +39,15 @@ class Execution:
     plan: Plan
     value: Any
     mode: Mode
-    trace: Trace
+    context: RunContext
     config: RunnableConfig = field(default_factory=lambda: RunnableConfig())
     inner: InnerFilter = field(default_factory=InnerFilter)
 
     async def result(self) -> Result:
-        """Run to the end; what the mode asks for goes to ``trace.emit`` as it comes.
+        """Run to the end; what the mode asks for goes to ``context.emit`` as it comes.
 
         Raises ProviderError, OutputInvalid, RunTimeout, and what a chain in code raises.
         """
-        token = TRACE.set(self.trace)
         try:
             async with asyncio.timeout(self.plan.run_timeout_s) as limit:
                 output = await self._output()
@@ -67,73 +61,20 @@ class Execution:
             if (known := self.plan.known_fault(error)) is None:
                 raise
             raise known from error
-        finally:
-            TRACE.reset(token)
-            await self.trace.close_streams()
-        return Result(output=output, calls=tuple(self.trace.calls))
+        return Result(output=output, calls=tuple(self.context.calls))
 
     async def _output(self) -> Any:
-        built = built_for(self.plan)
-        direct, runnable = built.direct, built.runnable
-        config = self.config if direct else self.plan.listening(self.config, self.trace)
         if self.mode == "whole":
-            return await (direct.whole(self.value) if direct else runnable.ainvoke(self.value, config))
+            return await self.plan.invoke(self.value, self.context, self.config)
+        pieces: list[Any] = []
+        async with aclosing(self._pieces()) as stream:
+            async for piece in stream:
+                pieces.append(piece)
+                await self.context.emit(Chunk(value=encode(piece)))
+        return self.plan.whole(pieces)
+
+    def _pieces(self) -> AsyncGenerator[Any, None]:
         if self.mode == "stream":
-            pieces = direct.pieces(self.value) if direct else runnable.astream(self.value, config)
-        else:
-            pieces = self._inner_pieces(runnable.astream_events(self.value, config, version="v2"))
-        chunks: list[Any] = []
-        async with aclosing(pieces) as stream:  # type: ignore[type-var]
-            async for chunk in stream:
-                if self.plan.is_piece(chunk):
-                    chunks.append(chunk)
-                    await self.trace.emit(Chunk(value=encode(chunk)))
-        return self.plan.combine(chunks)
-
-    async def _inner_pieces(self, events: AsyncIterator[Any]) -> AsyncIterator[Any]:
-        """The run's own chunks; what is told of all that happens inside goes to ``trace.emit``."""
-        log: RunLog | None = None
-        so_far, has_streamed = None, False
-        async with aclosing(cast(Any, events)) as stream:
-            async for event in stream:
-                # The run itself is the first to tell of its start.
-                log = log or RunLog(run_id=event["run_id"], admits=self.inner)
-                told, is_own = plain(event), event["run_id"] == log.run_id
-                pieces = pieces_of(event, has_streamed=has_streamed) if is_own else []
-                for piece in pieces:
-                    so_far = add(so_far, piece) if has_streamed else piece
-                    has_streamed = True
-                    yield piece
-                if self.mode == "events":
-                    if self.inner.admits(told):
-                        await self.trace.emit(Inner(value=told))
-                    continue
-                if ops := log.patches(told, pieces, so_far):
-                    await self.trace.emit(Inner(value={"ops": ops}))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Built:
-    """What runs a plan: LangChain's runnable, and a shorter way where there is one."""
-
-    runnable: Runnable[Any, Any]
-    direct: DirectChain | None
-
-
-class _AllBuilt(OrderedDict[str, Built]):
-    """Those that were used last, by their plan's build key."""
-
-
-_built = per_loop(_AllBuilt)
-
-
-def built_for(plan: Plan) -> Built:
-    """Built once for each event loop."""
-    built = _built()
-    if plan.build_key in built:
-        built.move_to_end(plan.build_key)
-        return built[plan.build_key]
-    built[plan.build_key] = new = Built(runnable=plan.build(), direct=plan.build_direct())
-    if len(built) > MAX_BUILT_PLANS:
-        built.popitem(last=False)
-    return new
+            return self.plan.stream(self.value, self.context, self.config)
+        view = InnerView(admits=self.inner, as_log=self.mode == "log", emit=self.context.emit)
+        return view.pieces(self.plan, self.value, self.context, self.config)

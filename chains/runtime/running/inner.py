@@ -1,15 +1,26 @@
-"""What a run shows of its inner steps: LangChain's events, and the log that can be made of them.
+"""What a run shows of its inner steps: LangChain's events (``astream_events`` v2), and the log made of them.
 
-Both come from ``astream_events`` v2. LangChain's own ``astream_log`` is deprecated, and revives objects
-from what a chain says; the patches here have the shape of its, as LangServe's ``stream_log`` sends them.
+LangChain tells of a chain in code itself. What the steps of a configured chain emit is encoded here in the
+same words. LangChain's own ``astream_log`` is deprecated, and revives objects from what a chain says; the
+patches here have the shape of its, as LangServe's ``stream_log`` sends them.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
+from uuid import uuid4
 
-from chains.runtime.wire.values import encode
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import ensure_config
+
+from chains.runtime.context import RunContext
+from chains.runtime.events import Event, Inner, Part, Step
+from chains.runtime.plans.base import Plan
+from chains.runtime.wire.values import add, encode
+
+Emit = Callable[[Event], Awaitable[None]]
 
 # What astream_events calls a run, and astream_log did.
 LOG_TYPES = {"chat_model": "llm"}
@@ -64,6 +75,158 @@ def plain(event: Mapping[str, Any]) -> dict[str, Any]:
     """The event as JSON data, without the internal names (``__...``) of its metadata."""
     metadata = {k: v for k, v in event["metadata"].items() if not k.startswith("__")}
     return encode({**event, "metadata": metadata}, unknown=lambda value: f"<{type(value).__name__}>")
+
+
+class InnerView:
+    """Emits what a reader of inner steps is to see, as events or as a log."""
+
+    def __init__(self, *, admits: InnerFilter, as_log: bool, emit: Emit):
+        self._admits, self._as_log, self._emit = admits, as_log, emit
+        self._log: RunLog | None = None
+        self._so_far: Any = None
+        self._has_streamed = False
+
+    def pieces(
+        self, plan: Plan, value: Any, context: RunContext, config: RunnableConfig
+    ) -> AsyncGenerator[Any, None]:
+        """Run the plan: the pieces of its output, while all that happens inside is emitted."""
+        events = plan.langchain_events(value, context, config)
+        if events is None:
+            return _Words(view=self, emit=context.emit, config=config).pieces(plan, value, context)
+        return self._pieces_in(events)
+
+    async def _pieces_in(self, events: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
+        async with aclosing(cast(Any, events)) as stream:
+            async for event in stream:
+                for piece in await self.show(event):
+                    yield piece
+
+    async def show(self, event: Mapping[str, Any]) -> list[Any]:
+        """Emit one of LangChain's events; what it adds to the output of the run itself."""
+        # The run itself is the first to tell of its start.
+        log = self._log = self._log or RunLog(run_id=event["run_id"], admits=self._admits)
+        shown, pieces = plain(event), []
+        if event["run_id"] == log.run_id:
+            pieces = pieces_of(event, has_streamed=self._has_streamed)
+        for piece in pieces:
+            self._so_far = add(self._so_far, piece) if self._has_streamed else piece
+            self._has_streamed = True
+        if not self._as_log:
+            if self._admits.admits(shown):
+                await self._emit(Inner(value=shown))
+        elif ops := log.patches(shown, pieces, self._so_far):
+            await self._emit(Inner(value={"ops": ops}))
+        return pieces
+
+
+# --- Our own events in LangChain's words -------------------------------------------------------
+
+# What a kind of step or part is called in the names of events; any other kind of step is a chain.
+WORDS = {"prompt": "prompt", "model": "chat_model", "parser": "parser"}
+PHASES = {"started": "start", "streamed": "stream", "finished": "end"}
+ROOT = ""
+
+
+@dataclass(kw_only=True)
+class _Node:
+    """A run within the run, as LangChain counts them; ``members`` are those that have begun inside it."""
+
+    run_id: str
+    kind: str
+    name: str
+    input: Any = None
+    tags: list[str] = field(default_factory=list)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    parents: list[str] = field(default_factory=list)
+    members: int = 0
+
+
+@dataclass(kw_only=True)
+class _Words:
+    """Shows a configured chain's run as LangChain would show the same chain: a sequence of its steps.
+
+    A chain of one step is that step: LangChain, too, makes no sequence of one.
+    """
+
+    view: InnerView
+    emit: Emit
+    config: RunnableConfig
+    nodes: dict[str, _Node] = field(default_factory=dict)
+    shows_steps: bool = True
+
+    async def pieces(self, plan: Plan, value: Any, context: RunContext) -> AsyncGenerator[Any, None]:
+        config = ensure_config(self.config)
+        self.shows_steps = plan.has_several_steps
+        self.nodes[ROOT] = _Node(
+            run_id=str(config.get("run_id") or uuid4()),
+            kind="chain",
+            name=config.get("run_name") or "RunnableSequence",
+            tags=list(config.get("tags") or []),
+            metadata=config.get("metadata") or {},
+        )
+        inside = replace(context, emit=self.on_event, shows_parts=True)
+        pieces = []
+        await self._show(ROOT, "started", {"input": value})
+        async with aclosing(plan.stream(value, inside, config)) as stream:
+            async for piece in stream:
+                pieces.append(piece)
+                await self._show(ROOT, "streamed", {"chunk": piece})
+                yield piece
+        await self._show(ROOT, "finished", {"output": plan.whole(pieces)})
+
+    async def on_event(self, event: Event) -> None:
+        if isinstance(event, Part):
+            path = f"{event.path}/{event.kind}"
+            await self._show_at(path, event, event.value, about=event.about)
+            return
+        if isinstance(event, Step) and self.shows_steps:
+            value = event.input if event.status == "started" else event.output
+            await self._show_at(event.path, event, value)
+        await self.emit(event)
+
+    async def _show_at(
+        self, path: str, event: Step | Part, value: Any, *, about: Mapping[str, Any] | None = None
+    ) -> None:
+        if event.status == "started":
+            self.nodes[path] = self._node(path, event, value, about or {})
+        given = self.nodes[path].input
+        data = {} if given is None else {"input": given}
+        if event.status == "streamed":
+            data = {"chunk": value}
+        elif event.status == "finished":
+            data = {"output": value, **data}
+        await self._show(path, event.status, data)
+
+    def _node(self, path: str, event: Step | Part, value: Any, about: Mapping[str, Any]) -> _Node:
+        around = path.rpartition("/")[0]
+        parent, root = self.nodes.get(around, self.nodes[ROOT]), self.nodes[ROOT]
+        parent.members += 1
+        return _Node(
+            run_id=str(uuid4()),
+            kind=WORDS.get(event.kind, "chain"),
+            name=event.name,
+            input=value,
+            tags=[*root.tags, f"seq:step:{parent.members}"],
+            metadata={**root.metadata, **about},
+            parents=[*parent.parents, parent.run_id],
+        )
+
+    async def _show(self, path: str, status: str, data: Mapping[str, Any]) -> None:
+        node = self.nodes[path]
+        await self.view.show(
+            {
+                "event": f"on_{node.kind}_{PHASES[status]}",
+                "run_id": node.run_id,
+                "name": node.name,
+                "tags": node.tags,
+                "metadata": node.metadata,
+                "data": data,
+                "parent_ids": node.parents,
+            }
+        )
+
+
+# --- The log -----------------------------------------------------------------------------------
 
 
 @dataclass(kw_only=True)

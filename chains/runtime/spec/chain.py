@@ -1,13 +1,15 @@
 """A chain's configuration as data, checked when it is written; nothing in it is ever executed."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from chains.runtime.data import Frozen
 from chains.runtime.errors import InvalidSpec
-from chains.runtime.spec.options import DEFAULT, AnyOption
-from chains.runtime.steps.base import Frozen
-from chains.runtime.steps.llm import LLMStep, Target
+from chains.runtime.spec.options import AnyOption
+from chains.runtime.steps import AnyStep
+from chains.runtime.steps.base import DEFAULT, Reference, Target
 from chains.runtime.wire.fielderrors import describe
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -25,14 +27,14 @@ class Spec(Frozen):
     ``configurable`` is what callers may choose.
     """
 
-    steps: tuple[LLMStep, ...] = Field(min_length=1, max_length=20)
+    steps: tuple[AnyStep, ...] = Field(min_length=1, max_length=20)
     fallbacks: tuple[Target, ...] = Field(default=(), max_length=5)
     timeouts: Timeouts = Timeouts()
     configurable: tuple[AnyOption, ...] = Field(default=(), max_length=20)
 
     @field_validator("steps")
     @classmethod
-    def _names_differ(cls, steps: tuple[LLMStep, ...]) -> tuple[LLMStep, ...]:
+    def _names_differ(cls, steps: tuple[AnyStep, ...]) -> tuple[AnyStep, ...]:
         names = [step.name for step in steps]
         if len(set(names)) != len(names):
             raise ValueError("Two steps have the same name.")
@@ -43,13 +45,34 @@ class Spec(Frozen):
         names = [option.name for option in self.configurable]
         if len(set(names)) != len(names):
             raise ValueError("Two configurable fields have the same name.")
-        steps = {step.name for step in self.steps}
+        steps = {step.name: step for step in self.steps}
         for option in self.configurable:
             if option.step not in steps:
                 raise ValueError(f"The configurable field {option.name!r}: there is no step {option.step!r}.")
+            kind = steps[option.step].kind
+            if type(option) not in steps[option.step].options:
+                what = option.field.replace("_", " ")
+                raise ValueError(
+                    f"The configurable field {option.name!r}: "
+                    f"a step of the kind {kind!r} has no {what} to choose."
+                )
             if DEFAULT in getattr(option, "choices", ()) and option.field != "model":
                 raise ValueError(f"The configurable field {option.name!r}: {DEFAULT!r} means the step's own.")
         return self
+
+    def references(self) -> Iterator[Reference]:
+        """What its steps and fallbacks name."""
+        for step in self.steps:
+            yield from step.references()
+        yield from self.fallbacks
+
+    def possible_references(self) -> Iterator[Reference]:
+        """The same, with all that callers may choose."""
+        yield from self.references()
+        steps = {step.name: step for step in self.steps}
+        for option in self.configurable:
+            for value in option.leads_to:
+                yield from option.applied(steps[option.step], value).references()
 
 
 def parse_spec(data: Any) -> Spec:

@@ -1,26 +1,40 @@
-"""The steps of a chain as data: prompt, model, parameters and parser, checked when they are written."""
+"""The step kind ``llm``: a prompt, a model's answer to it, and what becomes of that answer."""
 
-from typing import Annotated, Literal
+import json
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, Literal
+from uuid import uuid4
 
-from pydantic import Field, JsonValue, StringConstraints, model_validator
+from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk
+from langchain_core.prompt_values import ChatPromptValue
+from langchain_core.utils.utils import LC_ID_PREFIX
+from pydantic import Field, JsonValue, model_validator
 
-from chains.runtime.names import PRODUCTION, Name, Ref, Slug
-from chains.runtime.steps.answerschema import check_schema
-from chains.runtime.steps.base import Frozen
-
-Model = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-
-
-class PromptRef(Frozen):
-    slug: Slug
-    ref: Ref = PRODUCTION
-
-
-class Target(Frozen):
-    """A model at a provider."""
-
-    provider: Slug
-    model: Model
+from chains.runtime.context import RunContext
+from chains.runtime.data import Frozen
+from chains.runtime.events import Part
+from chains.runtime.names import Name, Slug
+from chains.runtime.providers.calls import GuardedModel
+from chains.runtime.providers.reach import ModelParams, PlanTarget
+from chains.runtime.steps.base import (
+    DEFAULT,
+    Asked,
+    Library,
+    Model,
+    Option,
+    PlannedStep,
+    PromptRef,
+    Reference,
+    Step,
+    Target,
+)
+from chains.runtime.steps.parsers import Parser, combine, output_schema, parsed
+from chains.runtime.steps.prompts import PromptSpec, rendered
+from chains.runtime.wire.lines import params_text
 
 
 class Params(Frozen):
@@ -31,32 +45,336 @@ class Params(Frozen):
     extra: dict[str, JsonValue] = {}
 
 
-class Parser(Frozen):
-    """What becomes of the model's answer; ``json_schema`` belongs to the kind ``schema``."""
+# --- What callers may choose of it -------------------------------------------------------------
 
-    kind: Literal["text", "message", "json", "list", "schema"] = "text"
-    json_schema: dict[str, JsonValue] | None = None
+
+class ModelOption(Option):
+    field: Literal["model"] = "model"
+    choices: tuple[Model, ...] = Field(min_length=1, max_length=50)
+
+    @property
+    def leads_to(self) -> Sequence[str]:
+        return self.choices
+
+    def json_schema(self, step: "LLMStep") -> dict[str, Any]:
+        return {"type": "string", "enum": list(dict.fromkeys((step.model, *self.choices)))} | _default(
+            step.model
+        )
+
+    def applied(self, step: "LLMStep", value: Any) -> "LLMStep":
+        return step.model_copy(update={"model": value})
+
+
+class TemperatureOption(Option):
+    field: Literal["temperature"] = "temperature"
+    minimum: Annotated[float, Field(ge=0, le=2)] = 0
+    maximum: Annotated[float, Field(ge=0, le=2)] = 2
 
     @model_validator(mode="after")
-    def _has_its_schema(self) -> "Parser":
-        if (self.kind == "schema") != (self.json_schema is not None):
-            raise ValueError("A JSON Schema belongs to the parser 'schema', and only to it.")
-        if self.json_schema is not None:
-            check_schema(self.json_schema)
-        return self
+    def _leaves_room(self) -> "TemperatureOption":
+        return _in_order(self)
+
+    def json_schema(self, step: "LLMStep") -> dict[str, Any]:
+        limits = {"type": "number", "minimum": self.minimum, "maximum": self.maximum}
+        return limits | _default(step.params.temperature)
+
+    def applied(self, step: "LLMStep", value: Any) -> "LLMStep":
+        return _with_params(step, temperature=float(value))
 
 
-class LLMStep(Frozen):
+class MaxTokensOption(Option):
+    field: Literal["max_tokens"] = "max_tokens"
+    minimum: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    maximum: Annotated[int, Field(ge=1, le=1_000_000)]
+
+    @model_validator(mode="after")
+    def _leaves_room(self) -> "MaxTokensOption":
+        return _in_order(self)
+
+    def json_schema(self, step: "LLMStep") -> dict[str, Any]:
+        limits = {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
+        return limits | _default(step.params.max_tokens)
+
+    def applied(self, step: "LLMStep", value: Any) -> "LLMStep":
+        return _with_params(step, max_tokens=int(value))
+
+
+class PromptOption(Option):
+    field: Literal["prompt"] = "prompt"
+    choices: dict[Name, PromptRef] = Field(min_length=1, max_length=50)
+
+    @property
+    def leads_to(self) -> Sequence[str]:
+        return tuple(self.choices)
+
+    def json_schema(self, step: "LLMStep") -> dict[str, Any]:
+        return _named(self.choices)
+
+    def applied(self, step: "LLMStep", value: Any) -> "LLMStep":
+        return step if value == DEFAULT else step.model_copy(update={"prompt": self.choices[value]})
+
+
+class StepChange(Frozen):
+    """An alternative to a step: the parts that differ; what is not named stays."""
+
+    prompt: PromptRef | None = None
+    provider: Slug | None = None
+    model: Model | None = None
+    params: Params | None = None
+    parser: Parser | None = None
+
+
+class StepOption(Option):
+    replaces = True
+    field: Literal["step"] = "step"
+    choices: dict[Name, StepChange] = Field(min_length=1, max_length=50)
+
+    @property
+    def leads_to(self) -> Sequence[str]:
+        return tuple(self.choices)
+
+    def json_schema(self, step: "LLMStep") -> dict[str, Any]:
+        return _named(self.choices)
+
+    def applied(self, step: "LLMStep", value: Any) -> "LLMStep":
+        if value == DEFAULT:
+            return step
+        change = self.choices[value]
+        parts = {name: getattr(change, name) for name in StepChange.model_fields}
+        return step.model_copy(update={name: part for name, part in parts.items() if part is not None})
+
+
+def _default(value: Any) -> dict[str, Any]:
+    return {} if value is None else {"default": value}
+
+
+def _named(choices: Mapping[str, Any]) -> dict[str, Any]:
+    names = [DEFAULT, *(name for name in choices if name != DEFAULT)]
+    return {"type": "string", "enum": names, "default": DEFAULT}
+
+
+def _with_params(step: "LLMStep", **changes: Any) -> "LLMStep":
+    return step.model_copy(update={"params": step.params.model_copy(update=changes)})
+
+
+def _in_order(option: Any) -> Any:
+    if option.minimum > option.maximum:
+        raise ValueError("The minimum is above the maximum.")
+    return option
+
+
+# --- As data -----------------------------------------------------------------------------------
+
+
+class LLMStep(Step):
     """One call of a model. It sees the input and the outputs of the steps before it."""
 
     kind: Literal["llm"] = "llm"
-    name: Name
     prompt: PromptRef
     provider: Slug
     model: Model
     params: Params = Params()
     parser: Parser = Parser()
 
+    options = (ModelOption, TemperatureOption, MaxTokensOption, PromptOption, StepOption)
+
     @property
     def target(self) -> Target:
         return Target(provider=self.provider, model=self.model)
+
+    def references(self) -> Iterator[Reference]:
+        yield self.prompt
+        yield self.target
+
+    def resolved(self, library: Library, *, fallbacks: Sequence[PlanTarget]) -> "PlannedLLM":
+        prompt = library.prompt(self.prompt)
+        return PlannedLLM(
+            name=self.name,
+            prompt_slug=prompt.slug,
+            prompt_version=prompt.number,
+            prompt=prompt.spec,
+            targets=(library.target(self.target), *fallbacks),
+            params=self.params,
+            parser=self.parser,
+        )
+
+    def readable(self) -> Iterator[str]:
+        yield f"prompt: {self.prompt.slug}@{self.prompt.ref}"
+        yield f"model: {self.model} at {self.provider}"
+        if self.params.temperature is not None:
+            yield f"temperature: {self.params.temperature:g}"
+        if self.params.max_tokens is not None:
+            yield f"max tokens: {self.params.max_tokens}"
+        yield from params_text(self.params.extra).splitlines()
+        yield f"answer: {self.parser.kind}"
+        if self.parser.json_schema is not None:
+            yield json.dumps(self.parser.json_schema, ensure_ascii=False, indent=2)
+
+
+# --- As it runs --------------------------------------------------------------------------------
+
+Answers = AsyncGenerator[ChatGeneration, None]
+
+# What LangChain calls such parts of a chain. The message itself needs no parser.
+PART_NAMES = {"prompt": "ChatPromptTemplate", "model": "ChatModel", "parser": ""}
+PARSER_NAMES = {
+    "text": "StrOutputParser",
+    "json": "JSONParser",
+    "list": "ListParser",
+    "schema": "SchemaParser",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedLLM(PlannedStep):
+    """``targets``: the first answers, the others stand in before its first token."""
+
+    kind = "llm"
+    prompt_slug: str
+    prompt_version: int
+    prompt: PromptSpec
+    targets: tuple[PlanTarget, ...]
+    params: Params
+    parser: Parser
+
+    def inputs(self, *, system_messages: bool) -> Asked:
+        return self.prompt.properties(system_messages=system_messages)
+
+    @property
+    def output_schema(self) -> dict[str, Any]:
+        return output_schema(self.parser)
+
+    @property
+    def behaviour(self) -> list[Any]:
+        return [
+            self.name,
+            self.prompt.model_dump(mode="json"),
+            [[t.provider.slug, t.provider.kind, t.provider.base_url, t.model] for t in self.targets],
+            self.params.model_dump(mode="json"),
+            self.parser.model_dump(mode="json"),
+        ]
+
+    @property
+    def uses(self) -> Mapping[str, int]:
+        return {self.prompt_slug: self.prompt_version}
+
+    @property
+    def run_timeout_s(self) -> float:
+        return max(target.provider.run_s for target in self.targets)
+
+    @cached_property
+    def model(self) -> GuardedModel:
+        params = ModelParams(
+            name=self.name,
+            temperature=self.params.temperature,
+            max_tokens=self.params.max_tokens,
+            json_schema=self.parser.json_schema,
+            extra=self.params.extra,
+        )
+        return GuardedModel(targets=self.targets, params=params)
+
+    def load(self) -> None:
+        self.model.load()
+
+    def build(self) -> None:
+        self.model.build()
+
+    def whole(self, pieces: Sequence[Any]) -> Any:
+        return combine(self.parser, pieces)
+
+    def run(
+        self, values: Mapping[str, Any], context: RunContext, *, path: str, streaming: bool
+    ) -> AsyncGenerator[Any, None]:
+        messages = rendered(self.prompt, values)
+        answers = self.model.answers(path, messages, context, streaming=streaming)
+        if context.shows_parts:
+            return _Shown(step=self, path=path, context=context).pieces(values, messages, answers)
+        if self.parser.kind == "message":
+            answers = _with_metadata(answers)
+        return self.pieces_of(answers)
+
+    async def pieces_of(self, answers: Answers) -> AsyncGenerator[Any, None]:
+        """What the parser makes of the model's answer."""
+        async with aclosing(answers):
+            if self.parser.kind == "message":
+                async for answer in answers:
+                    yield answer.message
+            elif self.parser.kind == "text":
+                async for answer in answers:
+                    # Providers open and close a stream with empty texts.
+                    if text := answer.text:
+                        yield text
+            else:
+                yield parsed(self.parser, "".join([answer.text async for answer in answers]))
+
+
+async def _with_metadata(answers: Answers) -> Answers:
+    """The messages as LangChain's models give them: all with an id and metadata, the last piece marked."""
+    message_id, last = f"{LC_ID_PREFIX}-{uuid4()}", None
+    async with aclosing(answers):
+        async for answer in answers:
+            last = answer.message
+            last.response_metadata = {**(answer.generation_info or {}), **last.response_metadata}
+            if last.id is None:
+                last.id = message_id
+            yield answer
+    if isinstance(last, AIMessageChunk) and last.chunk_position != "last":
+        yield ChatGenerationChunk(message=AIMessageChunk(content="", id=last.id, chunk_position="last"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shown:
+    """A step whose parts are emitted, with what LangChain tells of its prompt, model and parser."""
+
+    step: PlannedLLM
+    path: str
+    context: RunContext
+
+    async def pieces(
+        self, values: Mapping[str, Any], messages: list[BaseMessage], answers: Answers
+    ) -> AsyncGenerator[Any, None]:
+        await self._emit("prompt", "started", values)
+        await self._emit("prompt", "finished", ChatPromptValue(messages=messages))
+        pieces = self.step.pieces_of(self._model(messages, _with_metadata(answers)))
+        told: list[Any] = []
+        async with aclosing(pieces):
+            async for piece in pieces:
+                if not told:
+                    await self._emit("parser", "started")
+                await self._emit("parser", "streamed", piece)
+                told.append(piece)
+                yield piece
+        if told:
+            await self._emit("parser", "finished", self.step.whole(told))
+
+    async def _model(self, messages: list[BaseMessage], answers: Answers) -> Answers:
+        await self._emit("model", "started", {"messages": [messages]})
+        whole: Any = None
+        async with aclosing(answers):
+            async for answer in answers:
+                whole = answer.message if whole is None else whole + answer.message
+                if isinstance(answer.message, AIMessageChunk):
+                    await self._emit("model", "streamed", answer.message)
+                yield answer
+        await self._emit("model", "finished", whole)
+
+    async def _emit(
+        self,
+        kind: Literal["prompt", "model", "parser"],
+        status: Literal["started", "streamed", "finished"],
+        value: Any = None,
+    ) -> None:
+        name, about = PART_NAMES[kind], {}
+        if kind == "parser":
+            name = PARSER_NAMES.get(self.step.parser.kind, "")
+        if kind == "model":
+            target = self.step.targets[0]
+            about = {
+                "ls_provider": target.provider.slug,
+                "ls_model_name": target.model,
+                "ls_model_type": "chat",
+            }
+        if name:
+            await self.context.emit(
+                Part(path=self.path, kind=kind, name=name, status=status, value=value, about=about)
+            )

@@ -4,19 +4,15 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessageChunk, message_chunk_to_message
-from langchain_core.output_parsers import (
-    BaseOutputParser,
-    CommaSeparatedListOutputParser,
-    StrOutputParser,
-)
-from langchain_core.runnables import Runnable, RunnablePassthrough
+from langchain_core.output_parsers import CommaSeparatedListOutputParser
+from pydantic import JsonValue, model_validator
 
-from chains.runtime.steps.answerschema import TooIntricate, first_fault
-from chains.runtime.steps.llm import Parser
+from chains.runtime.data import Frozen
+from chains.runtime.steps.answerschema import TooIntricate, check_schema, first_fault
 from chains.runtime.wire.strict_json import InvalidJSON, check_depth
 
 FENCE = re.compile(r"```(?:json)?[ \t]*\r?\n", re.IGNORECASE)
@@ -24,50 +20,53 @@ FENCE = re.compile(r"```(?:json)?[ \t]*\r?\n", re.IGNORECASE)
 MAX_DEPTH = 100
 
 
-class ListParser(BaseOutputParser[list[str]]):
-    """Comma-separated values, read as a whole: LangChain's reading of pieces loses quotes between them."""
+class Parser(Frozen):
+    """What becomes of the model's answer; ``json_schema`` belongs to the kind ``schema``."""
 
-    def parse(self, text: str) -> list[str]:
+    kind: Literal["text", "message", "json", "list", "schema"] = "text"
+    json_schema: dict[str, JsonValue] | None = None
+
+    @model_validator(mode="after")
+    def _has_its_schema(self) -> "Parser":
+        if (self.kind == "schema") != (self.json_schema is not None):
+            raise ValueError("A JSON Schema belongs to the parser 'schema', and only to it.")
+        if self.json_schema is not None:
+            check_schema(self.json_schema)
+        return self
+
+
+def parsed(parser: Parser, text: str) -> Any:
+    """What an answer's whole text gives; raises OutputParserException where it does not fit."""
+    if parser.kind == "list":
         return CommaSeparatedListOutputParser().parse(text)
+    if parser.kind == "json":
+        return parse_json(text)
+    if parser.kind == "schema":
+        return _fitting(parser.json_schema or {}, parse_json(text))
+    return text
 
-    @property
-    def _type(self) -> str:
-        return "list"
 
-
-class JSONParser(BaseOutputParser[Any]):
+def parse_json(text: str) -> Any:
     """The whole answer as one JSON value, in a Markdown fence or bare.
 
-    Stricter than LangChain's: an answer that is cut in the middle is refused, not completed.
+    Stricter than LangChain's parser: an answer that is cut in the middle is refused, not completed.
     """
-
-    def parse(self, text: str) -> Any:
-        try:
-            check_depth(text.encode(errors="replace"), MAX_DEPTH)
-            return json.loads(_without_fence(text), parse_constant=_refuse_constant, parse_float=_finite)
-        except (ValueError, InvalidJSON) as error:
-            raise OutputParserException("The answer is not JSON.") from error
-
-    @property
-    def _type(self) -> str:
-        return "json"
+    try:
+        check_depth(text.encode(errors="replace"), MAX_DEPTH)
+        return json.loads(_without_fence(text), parse_constant=_refuse_constant, parse_float=_finite)
+    except (ValueError, InvalidJSON) as error:
+        raise OutputParserException("The answer is not JSON.") from error
 
 
-class SchemaParser(JSONParser):
-    """JSON that also has to satisfy a JSON Schema."""
-
-    json_schema: dict[str, Any]
-
-    def parse(self, text: str) -> Any:
-        value = super().parse(text)
-        try:
-            error = first_fault(self.json_schema, value)
-        except TooIntricate:
-            why = "The answer's JSON Schema refers to itself, or leads to too much work."
-            raise OutputParserException(why) from None
-        if error is not None:
-            raise OutputParserException(f"The answer breaks its JSON Schema at {error.json_path}.")
-        return value
+def _fitting(schema: dict[str, Any], value: Any) -> Any:
+    try:
+        error = first_fault(schema, value)
+    except TooIntricate:
+        why = "The answer's JSON Schema refers to itself, or leads to too much work."
+        raise OutputParserException(why) from None
+    if error is not None:
+        raise OutputParserException(f"The answer breaks its JSON Schema at {error.json_path}.")
+    return value
 
 
 def _without_fence(text: str) -> str:
@@ -84,18 +83,6 @@ def _finite(digits: str) -> float:
     if not math.isfinite(number := float(digits)):
         raise ValueError("A number is too large.")
     return number
-
-
-def build_parser(parser: Parser) -> Runnable[Any, Any]:
-    if parser.kind == "text":
-        return StrOutputParser()
-    if parser.kind == "list":
-        return ListParser()
-    if parser.kind == "json":
-        return JSONParser()
-    if parser.kind == "schema":
-        return SchemaParser(json_schema=parser.json_schema or {})
-    return RunnablePassthrough()
 
 
 def combine(parser: Parser, chunks: Sequence[Any]) -> Any:

@@ -2,14 +2,15 @@
 
 import json
 import re
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from pydantic import Field, model_validator
 
+from chains.runtime.data import Frozen
 from chains.runtime.errors import InvalidTemplate
 from chains.runtime.names import NAME_PATTERN, Name
-from chains.runtime.steps.base import Frozen
 from chains.runtime.wire.messages import messages_schema
 
 Role = Literal["system", "human", "ai"]
@@ -124,16 +125,6 @@ class PromptSpec(Frozen):
                 result.setdefault(name, (variable.json_schema, variable.default is None))
         return result
 
-    def to_langchain(self) -> ChatPromptTemplate:
-        return ChatPromptTemplate.from_messages(
-            [
-                MessagesPlaceholder(m.placeholder, optional=m.optional)
-                if isinstance(m, Placeholder)
-                else (m.role, m.content)
-                for m in self.messages
-            ]
-        )
-
 
 def template_variables(template: str) -> tuple[str, ...]:
     """The names in a template of plain ``{name}`` variables, ``{{`` and ``}}`` standing for braces.
@@ -164,6 +155,50 @@ def _fault(template: str, position: int, what: str) -> InvalidTemplate:
     return InvalidTemplate(f"The template {what} (line {line}, column {column}).", position=position)
 
 
+# --- Written with values -----------------------------------------------------------------------
+
+ROLES: Mapping[str, type[BaseMessage]] = {"system": SystemMessage, "human": HumanMessage, "ai": AIMessage}
+
+
+def rendered(prompt: PromptSpec, values: Mapping[str, Any]) -> list[BaseMessage]:
+    """The prompt's messages with values; its templates were checked to be plain."""
+    texts = Texts(values)
+    messages: list[BaseMessage] = []
+    for part in prompt.messages:
+        if isinstance(part, Placeholder):
+            messages += _messages(values.get(part.placeholder, []))
+        else:
+            messages.append(ROLES[part.role](content=part.content.format_map(texts)))
+    return messages
+
+
+class Texts(Mapping[str, str]):
+    """Values as they are written into a template."""
+
+    def __init__(self, values: Mapping[str, Any]):
+        self._values = values
+
+    def __getitem__(self, name: str) -> str:
+        value = self._values[name]
+        return value.text if isinstance(value, BaseMessage) else as_text(value)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
 def as_text(value: Any) -> str:
     """How a value that is not text is written into a prompt: as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _messages(value: Any) -> list[BaseMessage]:
+    """The messages that a caller sent, or an earlier answer as one of the model's.
+
+    Never what an answer says of itself: JSON that looks like messages would choose its own role.
+    """
+    if isinstance(value, list) and all(isinstance(item, BaseMessage) for item in value):
+        return value
+    return [AIMessage(value.text if isinstance(value, BaseMessage) else as_text(value))]

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from chains.actions.runs import owner, start_run
-from chains.runtime.events import Chunk, Failed, Finished, Started, Step
+from chains.runtime.events import Call, Chunk, Failed, Finished, Started, Step
 from tests.actions.runs.helpers import add, call, events_of, the_run
 from tests.conftest import add_chain, add_prompt, step
 from tests.upstream import HELLO, slow
@@ -21,7 +21,7 @@ async def test_events_come_in_their_order(as_alice, poem):
     events = await events_of(stream)
 
     kinds = [type(event) for event in events]
-    assert kinds == [Started, Step, Chunk, Chunk, Chunk, Step, Finished]
+    assert kinds == [Started, Step, Call, Chunk, Chunk, Chunk, Call, Step, Finished]
     assert events[0] == stream.started
     assert "".join(e.value for e in events if isinstance(e, Chunk)) == events[-1].output == HELLO
     assert events[-1].finish_reason == "stop"

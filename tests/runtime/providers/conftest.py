@@ -2,16 +2,7 @@
 
 import pytest
 
-from tests.runtime.helpers import DIRECT
 from tests.upstream import Upstream
-
-
-@pytest.fixture(autouse=True, params=[True, False], ids=["direct", "sdk"])
-def transport(request):
-    """Everything in this folder holds whether calls go around the OpenAI SDK or through it."""
-    token = DIRECT.set(request.param)
-    yield
-    DIRECT.reset(token)
 
 
 @pytest.fixture

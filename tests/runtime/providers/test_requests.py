@@ -4,18 +4,12 @@ import pytest
 
 from chains.runtime import errors
 from chains.runtime.pricing import Price, Usage
-from tests.runtime.helpers import DIRECT, plan, prompt, run, step, target
+from tests.runtime.helpers import plan, prompt, run, step, target
 from tests.runtime.providers.helpers import BOTH, one
 from tests.upstream import (
     HELLO,
     answers,
 )
-
-
-async def test_the_transport_is_the_one_that_is_asked_for(upstream):
-    await run(one(upstream))
-
-    assert ("x-stainless-lang" in upstream.requests[0].headers) != DIRECT.get()
 
 
 @BOTH

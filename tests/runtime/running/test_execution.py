@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chains.runtime import errors
-from chains.runtime.running.execution import MAX_BUILT_PLANS, built_for
+from chains.runtime.providers.calls import MAX_KEPT_MODELS
 from tests.runtime.helpers import Ran, plan, prompt, run, step, target
 from tests.upstream import HELLO, Upstream, answers, cut, fails, held, silent, slow
 
@@ -266,9 +266,9 @@ async def test_a_cancelled_run_never_leaves_its_answer_to_another(upstream):
 # --- Built once --------------------------------------------------------------------------------
 
 
-async def test_a_plan_is_built_once():
-    assert built_for(plan(step())) is built_for(plan(step()))
-    assert built_for(plan(step())) is not built_for(plan(step(asks="About {topic}")))
+async def test_models_are_made_once():
+    assert step().model.build() is step(asks="About {topic}").model.build()
+    assert step().model.build() is not step(max_tokens=3).model.build()
 
 
 async def test_a_new_key_or_limit_is_used_at_once(upstream):
@@ -280,13 +280,12 @@ async def test_a_new_key_or_limit_is_used_at_once(upstream):
     assert len(upstream.requests) == 2
 
 
-async def test_built_plans_do_not_pile_up():
-    first = built_for(plan(step(asks="first")))
-    for index in range(MAX_BUILT_PLANS):
-        built_for(plan(step(asks=f"Number {index}")))
+async def test_models_do_not_pile_up():
+    first = step(max_tokens=1_000_000).model.build()
+    for index in range(1, MAX_KEPT_MODELS + 1):
+        step(max_tokens=index).model.build()
 
-    assert built_for(plan(step(asks="first"))) is not first
-    gc.collect()
+    assert step(max_tokens=1_000_000).model.build() is not first
 
 
 def test_several_event_loops_work_one_after_another(upstream):

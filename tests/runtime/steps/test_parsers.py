@@ -7,16 +7,10 @@ import pytest
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage, AIMessageChunk
 
-from chains.runtime.steps.llm import Parser
-from chains.runtime.steps.parsers import (
-    MAX_DEPTH,
-    JSONParser,
-    SchemaParser,
-    build_parser,
-    combine,
-    output_schema,
-)
+from chains.runtime.steps.parsers import MAX_DEPTH, Parser, combine, output_schema, parse_json, parsed
 from chains.runtime.wire.values import encode
+from tests.runtime.helpers import plan, run, step, target
+from tests.upstream import answers
 
 SCHEMA = {
     "type": "object",
@@ -43,11 +37,11 @@ def parser(kind: str, schema: dict | None = None) -> Parser:
     ],
 )
 def test_json_is_read_bare_or_in_a_fence(text, value):
-    assert JSONParser().parse(text) == value
+    assert parse_json(text) == value
 
 
 def test_json_may_be_nested_as_deep_as_it_can_be_encoded():
-    value = JSONParser().parse("[" * MAX_DEPTH + "]" * MAX_DEPTH)
+    value = parse_json("[" * MAX_DEPTH + "]" * MAX_DEPTH)
 
     assert encode(value) == value
 
@@ -73,11 +67,11 @@ def test_json_may_be_nested_as_deep_as_it_can_be_encoded():
 )
 def test_what_is_no_json_is_refused_and_never_completed(text):
     with pytest.raises(OutputParserException):
-        JSONParser().parse(text)
+        parse_json(text)
 
 
 def test_an_answer_that_fits_its_schema_is_passed_on():
-    assert SchemaParser(json_schema=SCHEMA).parse('{"n": 3}') == {"n": 3}
+    assert parsed(parser("schema", SCHEMA), '{"n": 3}') == {"n": 3}
 
 
 @pytest.mark.parametrize(
@@ -86,14 +80,14 @@ def test_an_answer_that_fits_its_schema_is_passed_on():
 )
 def test_an_answer_that_breaks_its_schema_is_refused_naming_the_place(text, place):
     with pytest.raises(OutputParserException, match=f"breaks its JSON Schema at {place}"):
-        SchemaParser(json_schema=SCHEMA).parse(text)
+        parsed(parser("schema", SCHEMA), text)
 
 
 def test_a_schema_that_refers_to_itself_is_refused_and_does_not_end_the_process():
     schema = {"type": "object", "$ref": "#"}
 
     with pytest.raises(OutputParserException, match="refers to itself"):
-        SchemaParser(json_schema=schema).parse("{}")
+        parsed(parser("schema", schema), "{}")
 
 
 def test_references_that_multiply_are_not_followed_for_ever():
@@ -101,7 +95,7 @@ def test_references_that_multiply_are_not_followed_for_ever():
     schema = {"type": "object", "$ref": "#/$defs/d0", "$defs": doubled | {"d40": {}}}
 
     with pytest.raises(OutputParserException, match="too much work"):
-        build_parser(parser("schema", schema)).parse("{}")
+        parsed(parser("schema", schema), "{}")
 
 
 def test_many_items_may_refer_to_one_schema():
@@ -114,7 +108,7 @@ def test_many_items_may_refer_to_one_schema():
     }
     answer = {"steps": [{"name": "x"}] * 5000}
 
-    assert SchemaParser(json_schema=schema).parse(json.dumps(answer)) == answer
+    assert parsed(parser("schema", schema), json.dumps(answer)) == answer
 
 
 @pytest.mark.parametrize(
@@ -127,22 +121,20 @@ def test_many_items_may_refer_to_one_schema():
     ],
 )
 def test_a_list_is_read_with_its_quotes(text, items):
-    assert build_parser(parser("list")).invoke(AIMessage(text)) == items
+    assert parsed(parser("list"), text) == items
 
 
-async def test_a_list_is_the_same_however_it_is_cut_into_pieces():
-    async def pieces():
-        for piece in ('x,"a,', ' b",', "y"):
-            yield AIMessageChunk(piece)
+async def test_a_list_is_the_same_where_its_pieces_are_cut_within_quotes(upstream):
+    upstream.script(answers('x,"a, b",y'))
 
-    chunks = [chunk async for chunk in build_parser(parser("list")).atransform(pieces())]
+    ran = await run(plan(step(target(upstream), parser="list")))
 
-    assert combine(parser("list"), chunks) == ["x", "a, b", "y"]
+    assert ran.output == ["x", "a, b", "y"]
 
 
 def test_a_mebibyte_of_one_item_is_read_in_linear_time():
     began = time.process_time()
-    build_parser(parser("list")).invoke(AIMessage("x" * 1024 * 1024))
+    parsed(parser("list"), "x" * 1024 * 1024)
     assert time.process_time() - began < 1
 
 

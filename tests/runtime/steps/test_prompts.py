@@ -76,12 +76,12 @@ def test_langchain_finds_the_same_variables_and_writes_the_same_text(template, n
 
     assert prompts.template_variables(template) == names
     assert set(theirs.input_variables) == set(names)
-    messages = prompt(template).to_langchain().format_messages(**inputs)
-    assert messages[0].content == template.format(**inputs)
+    messages = prompts.rendered(prompt(template), inputs)
+    assert messages[0].content == theirs.format_messages(**inputs)[0].content == template.format(**inputs)
 
 
 def test_braces_in_a_value_are_written_as_they_are():
-    messages = prompt("Say {x}").to_langchain().format_messages(x="{x}{secret}{{y}}", secret="CANARY")
+    messages = prompts.rendered(prompt("Say {x}"), {"x": "{x}{secret}{{y}}", "secret": "CANARY"})
 
     assert messages[0].content == "Say {x}{secret}{{y}}"
 
@@ -248,8 +248,8 @@ def test_no_reader_of_text_is_slow_on_100_kb(text):
     readers = [
         read_template,
         lambda: strict_json.strict_json(text.encode(errors="replace")),
-        lambda: parsers.JSONParser().parse(text),
-        lambda: parsers.ListParser().parse(text),
+        lambda: parsers.parse_json(text),
+        lambda: parsers.parsed(parsers.Parser(kind="list"), text),
         lambda: demo.DemoChatModel(reply=text)._answer([]),
     ]
     for reader in readers:

@@ -1,0 +1,119 @@
+"""The database's answers to what steps refer to, and the plans made with them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from chains.models import ChainVersion, Price, Prompt, Provider
+from chains.runtime import pricing
+from chains.runtime.errors import ChainNotFound, InvalidInput, InvalidSpec
+from chains.runtime.plans.configured import ConfiguredPlan
+from chains.runtime.providers.reach import PlanTarget
+from chains.runtime.spec.chain import Spec
+from chains.runtime.spec.options import configured, options_schema
+from chains.runtime.steps.base import FoundPrompt, PlannedStep, PromptRef, Reference, Step, Target
+from chains.runtime.wire.config import CONFIGURABLE
+from chains.runtime.wire.fielderrors import schema_faults
+
+# How long a run may take where nothing that it uses says so.
+DEFAULT_RUN_S = 300.0
+
+
+class DatabaseLibrary:
+    """Providers and prices of all ``references`` are looked up at once, prompts one by one.
+
+    Raises InvalidSpec for a provider that is missing or switched off.
+    """
+
+    def __init__(self, references: Iterable[Reference]):
+        self._providers = _providers({ref.provider for ref in references if isinstance(ref, Target)})
+        self._prices = _prices(self._providers.values())
+
+    def prompt(self, ref: PromptRef) -> FoundPrompt:
+        prompt = Prompt.objects.filter(slug=ref.slug).first()
+        if prompt is None:
+            raise InvalidSpec(f"there is no prompt {ref.slug!r}.")
+        try:
+            version = prompt.at(ref.ref)
+        except ChainNotFound:
+            raise InvalidSpec(
+                f"the prompt {ref.slug!r} has no {ref.ref!r} version yet. "
+                "Publish the prompt first, or refer to another version."
+            ) from None
+        return FoundPrompt(slug=prompt.slug, number=version.number, spec=version.spec)
+
+    def target(self, target: Target) -> PlanTarget:
+        return PlanTarget(
+            provider=self._providers[target.provider].to_config(),
+            model=target.model,
+            price=self._prices.get((target.provider, target.model)),
+        )
+
+
+def _providers(slugs: set[str]) -> dict[str, Provider]:
+    found = {p.slug: p for p in Provider.objects.filter(slug__in=slugs)}
+    for slug in sorted(slugs):
+        if slug not in found:
+            raise InvalidSpec(f"There is no provider {slug!r}.")
+        if not found[slug].enabled:
+            raise InvalidSpec(f"The provider {slug!r} is switched off.")
+    return found
+
+
+def _prices(providers: Any) -> dict[tuple[str, str], pricing.Price]:
+    rows = Price.objects.filter(provider__in=list(providers)).valid_now().select_related("provider")
+    return {
+        (row.provider.slug, row.model): pricing.Price(input_usd=row.input_usd, output_usd=row.output_usd)
+        for row in rows
+    }
+
+
+# --- Plans -------------------------------------------------------------------------------------
+
+
+def plan_for(version: ChainVersion, configurable: Any = None) -> ConfiguredPlan:
+    """Every reference of a version resolved as it stands now, with a caller's choices applied.
+
+    Raises InvalidSpec naming what lacks, InvalidInput for a choice that the chain does not offer.
+    """
+    spec, options, chosen = _configured(version, configurable)
+    library = DatabaseLibrary(spec.references())
+    fallbacks = [library.target(target) for target in spec.fallbacks]
+    steps = tuple(_resolved(step, library, fallbacks) for step in spec.steps)
+    limits = [step.run_timeout_s for step in steps if step.run_timeout_s is not None]
+    plan = ConfiguredPlan(
+        chain_slug=version.parent.slug,
+        chain_name=version.parent.name or version.parent.slug,
+        chain_description=version.parent.description,
+        version=version.number,
+        steps=steps,
+        options=options,
+        configurable=chosen,
+        system_messages=version.parent.system_messages,
+        run_timeout_s=spec.timeouts.run_s or max(limits, default=DEFAULT_RUN_S),
+    )
+    _ = plan.input_schema
+    return plan
+
+
+def _resolved(step: Step, library: DatabaseLibrary, fallbacks: list[PlanTarget]) -> PlannedStep:
+    try:
+        return step.resolved(library, fallbacks=fallbacks)
+    except InvalidSpec as error:
+        raise InvalidSpec(f"Step {step.name!r}: {error}") from error
+
+
+def _configured(version: ChainVersion, configurable: Any) -> tuple[Spec, dict[str, Any], dict[str, Any]]:
+    """The version's spec as the caller wants it, the schema of what may be wanted, and what is."""
+    spec = version.parsed
+    if not spec.configurable:
+        return spec, {}, {}
+    options = options_schema(spec.configurable, spec.steps)
+    if configurable in (None, {}):
+        return spec, options, {}
+    if CONFIGURABLE not in version.parent.config_keys:
+        raise InvalidInput("This chain lets its callers configure nothing: leave 'configurable' out.")
+    if faults := schema_faults(options, configurable):
+        raise InvalidInput("The config is not valid.", errors=faults).inside(CONFIGURABLE)
+    chosen = {name: value for name, value in configurable.items() if name in options["properties"]}
+    steps = configured(spec.steps, spec.configurable, chosen)
+    return spec.model_copy(update={"steps": steps}), options, chosen
