@@ -5,7 +5,7 @@ import string
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import AbstractUser, AnonymousUser
 from django.db import models
 from django.utils import timezone
 
@@ -30,6 +30,10 @@ class User(AbstractUser):
 
     class Meta(AbstractUser.Meta):
         pass
+
+
+Visitor = User | AnonymousUser
+"""Whoever a request comes from."""
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):

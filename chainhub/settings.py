@@ -11,6 +11,8 @@ from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
+from chains.doors import FOR_PROGRAMS
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 VERSION = "0.1.0"
@@ -76,7 +78,7 @@ for _origin in ALLOWED_ORIGINS:
         raise ImproperlyConfigured(f"ALLOWED_ORIGINS: {_origin!r} is not like https://example.com")
 CSRF_TRUSTED_ORIGINS = ALLOWED_ORIGINS
 CORS_ALLOWED_ORIGINS = ALLOWED_ORIGINS
-CORS_URLS_REGEX = r"^/(?:api|chains)/"
+CORS_URLS_REGEX = f"^/{FOR_PROGRAMS}"
 CORS_ALLOW_HEADERS = [*default_headers, "x-api-key", "x-request-id", "cache-control"]
 CORS_EXPOSE_HEADERS = [
     "retry-after",

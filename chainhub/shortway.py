@@ -6,7 +6,6 @@ Django's: the URLs, the DRF views, the responses.
 """
 
 import asyncio
-import re
 from typing import Any
 
 from django.core.exceptions import RequestAborted
@@ -17,9 +16,10 @@ from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
 from chainhub.middleware import Common, RequestContext, Security, XFrameOptions
+from chains.doors import short_way
 
 MIDDLEWARE: list[Any] = [RequestContext, Security, Common, XFrameOptions]
-RUN_PATH = re.compile(r"/chains/[^/]+/(?:c/[^/]+/)?(?:invoke|batch|stream|stream_events|stream_log)")
+RUN_PATH = short_way()
 
 
 def is_call(scope: Any) -> bool:

@@ -1,7 +1,5 @@
 """Every URL, by way in, and what answers where there is none."""
 
-import re
-
 from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import SuspiciousOperation
@@ -13,10 +11,8 @@ from django.views.decorators.csrf import csrf_exempt
 
 from chainhub import health
 from chains.api.errors import problem_of, respond
+from chains.doors import FOR_PROGRAMS, dialect_of
 from chains.runtime.errors import ChainHubError, ChainNotFound
-
-# Where programs call: everything below these but the playgrounds' pages.
-FOR_PROGRAMS = r"(?:api/|chains/(?![^/]*/playground/))"
 
 urlpatterns = [
     # First, because they are called most.
@@ -39,12 +35,12 @@ urlpatterns.append(re_path(f"^{FOR_PROGRAMS}", csrf_exempt(nothing_for_programs)
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """JSON for programs, a page for people."""
-    if re.match(f"/{FOR_PROGRAMS}", request.path):
+    if dialect_of(request.path):
         return respond(problem_of(SuspiciousOperation()), request)
     return defaults.bad_request(request, exception)
 
 
 def handler500(request: HttpRequest) -> HttpResponseBase:
-    if re.match(f"/{FOR_PROGRAMS}", request.path):
+    if dialect_of(request.path):
         return respond(problem_of(ChainHubError()), request)
     return defaults.server_error(request)

@@ -13,7 +13,7 @@ from concurrency.database import in_database_thread
 @in_database_thread
 def takes_feedback(*, user: Any, slug: str, ref: str = PRODUCTION) -> None:
     """Raises ChainNotFound where the chain takes none of this user."""
-    find(slug=slug, ref=ref, user=user, endpoint="feedback")
+    find(slug=slug, ref=ref, user=user, switch="feedback")
 
 
 @in_database_thread
@@ -29,7 +29,7 @@ def give_feedback(
     comment: str | None,
 ) -> Feedback:
     """Raises ChainNotFound where the chain takes none, or has no such run of this user's."""
-    find(slug=slug, ref=ref, user=user, endpoint="feedback")
+    find(slug=slug, ref=ref, user=user, switch="feedback")
     run = Run.objects.visible_to(user).filter(pk=run_id, chain_slug=slug).first()
     if run is None:
         raise ChainNotFound()

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from accounts.models import Visitor
 from chains.actions.codechains import record
 from chains.actions.library import plan_for
 from chains.models import Chain, ChainVersion
@@ -13,6 +14,8 @@ from chains.runtime.names import LATEST, PRODUCTION, SLUG_PATTERN
 from chains.runtime.plans.base import Plan
 from chains.runtime.plans.code import CodePlan, checked_configurable
 from chains.runtime.registry import Registered, registered
+from chains.runtime.wire.config import read_config
+from concurrency.database import in_database_thread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +30,7 @@ class Found:
     def config_keys(self) -> Collection[str]:
         return self.entry.config_keys if self.entry else self.chain.config_keys
 
-    def shows_steps_to(self, user: Any) -> bool:
+    def shows_steps_to(self, user: Visitor) -> bool:
         """Inner steps show prompts: to editors always, to others where the chain says so."""
         return self.chain.expose_steps or user.has_perm("chains.change_chain")
 
@@ -49,8 +52,11 @@ class Found:
         )
 
 
-def find(*, slug: str, ref: str = PRODUCTION, user: Any, endpoint: str = "") -> Found:
-    """What this user may run there; ChainNotFound whatever the reason is that there is nothing."""
+def find(*, slug: str, ref: str = PRODUCTION, user: Visitor, switch: str = "") -> Found:
+    """What this user may run there; ChainNotFound whatever the reason is that there is nothing.
+
+    ``switch`` is what has to be open on the chain.
+    """
     # What can be no name is not looked for: U+0000 is an error to some databases.
     if not all(re.fullmatch(SLUG_PATTERN, name) for name in (slug, ref)):
         raise ChainNotFound()
@@ -59,7 +65,7 @@ def find(*, slug: str, ref: str = PRODUCTION, user: Any, endpoint: str = "") -> 
         # Registered since the server started, or served by a server that does not record at its start.
         record(entry)
         chain = _chain(slug, user)
-    if chain is None or endpoint in chain.disabled_endpoints:
+    if chain is None or switch in chain.disabled_endpoints:
         raise ChainNotFound()
     if chain.kind == Chain.Kind.CODE:
         # The code that runs is its only version.
@@ -74,5 +80,27 @@ def find(*, slug: str, ref: str = PRODUCTION, user: Any, endpoint: str = "") -> 
     return Found(chain=chain, version=version)
 
 
-def _chain(slug: str, user: Any) -> Chain | None:
+def _chain(slug: str, user: Visitor) -> Chain | None:
     return Chain.objects.visible_to(user).enabled().filter(slug=slug).first()
+
+
+def plan_of(found: Found, user: Visitor, configurable: Any) -> Plan:
+    """The plan with this caller's choices; raises InvalidSpec, and InvalidInput for a choice."""
+    try:
+        return found.plan(configurable)
+    except InvalidSpec:
+        # What lacks is told to those who can mend it; to others it only names inner parts.
+        if user.has_perm("chains.change_chain"):
+            raise
+        raise InvalidSpec() from None
+
+
+def resolve(
+    *, slug: str, ref: str = PRODUCTION, user: Visitor, switch: str = "", config: Any = None
+) -> tuple[Found, Plan]:
+    """What would run; raises ChainNotFound, InvalidSpec, and InvalidInput for the config."""
+    found = find(slug=slug, ref=ref, user=user, switch=switch)
+    return found, plan_of(found, user, read_config(config, allowed=found.config_keys).configurable)
+
+
+aresolve = in_database_thread(resolve)

@@ -5,22 +5,10 @@ from typing import Any
 from django import forms
 from django.utils.html import format_html
 
+from chains.doors import switches
 from chains.models import Chain
-from chains.models.chains import ENDPOINTS
 from chains.runtime.wire.config import CONFIG_KEYS
 
-ENDPOINT_TEXTS = {
-    "invoke": "one input, one answer",
-    "batch": "many inputs, all answers at once",
-    "stream": "the answer while it is written",
-    "stream_events": "the answer and what is inside",
-    "stream_log": "the same as changes to a log",
-    "input_schema": "what it takes",
-    "output_schema": "what it answers",
-    "config_schema": "what callers may choose",
-    "playground": "the page to try it on",
-    "feedback": "callers judge their runs",
-}
 CONFIG_TEXTS = {
     "configurable": "what this chain lets them choose",
     "tags": "words that are seen beside each step",
@@ -33,15 +21,19 @@ CALLER_FIELDS = ("endpoints", "config_keys", "expose_steps", "system_messages")
 ACCESS_FIELDS = ("enabled", "access", "groups")
 
 
-def named_choices(names: tuple[str, ...], texts: dict[str, str]) -> list[tuple[str, str]]:
-    return [(name, format_html("<code>{}</code> {}", name, texts[name])) for name in names]
+def named_choices(texts: dict[str, str]) -> list[tuple[str, str]]:
+    return [(name, format_html("<code>{}</code> {}", name, text)) for name, text in texts.items()]
+
+
+def switch_choices() -> list[tuple[str, str]]:
+    return named_choices(switches())
 
 
 class CallersForm(forms.ModelForm):
     """``endpoints`` are those that are on; the record holds the others."""
 
     endpoints = forms.MultipleChoiceField(
-        choices=named_choices(ENDPOINTS, ENDPOINT_TEXTS),
+        choices=switch_choices,
         required=False,
         widget=forms.CheckboxSelectMultiple,
         help_text="One that is not checked answers as if it did not exist.",
@@ -52,14 +44,13 @@ class CallersForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self.initial["endpoints"] = [
-            name for name in ENDPOINTS if name not in self.instance.disabled_endpoints
-        ]
+        off = self.instance.disabled_endpoints
+        self.initial["endpoints"] = [name for name in switches() if name not in off]
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         if "endpoints" in cleaned:
-            self.instance.disabled_endpoints = [n for n in ENDPOINTS if n not in cleaned["endpoints"]]
+            self.instance.disabled_endpoints = [n for n in switches() if n not in cleaned["endpoints"]]
         if cleaned.get("access") == Chain.Access.GROUPS and not cleaned.get("groups"):
             self.add_error("groups", "Choose at least one group, or let everyone run the chain.")
         return cleaned
@@ -67,7 +58,7 @@ class CallersForm(forms.ModelForm):
 
 def config_keys_field() -> forms.MultipleChoiceField:
     return forms.MultipleChoiceField(
-        choices=named_choices(CONFIG_KEYS, CONFIG_TEXTS),
+        choices=named_choices({name: CONFIG_TEXTS[name] for name in CONFIG_KEYS}),
         required=False,
         widget=forms.CheckboxSelectMultiple,
         label="Config of callers",

@@ -18,6 +18,7 @@ from accounts.auth import CHALLENGE
 from accounts.callers import CredentialsRefused
 from chains.actions.faults import as_told
 from chains.api.base import json_response
+from chains.doors import dialect_of
 from chains.runtime import errors
 from chains.runtime.errors import FieldError
 
@@ -144,6 +145,6 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> HttpRespo
 
 def respond(problem: Problem, request: HttpRequest) -> HttpResponse:
     """In the dialect of the path."""
-    if request.path.startswith("/api/"):
+    if dialect_of(request.path) == "api":
         return problem_response(problem, request)
     return run_response(problem)

@@ -11,12 +11,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
-from chains.actions.find import Found
-from chains.actions.runs.admit import resolve
+from chains.actions.find import Found, resolve
 from chains.api.base import IgnoreAccept
+from chains.doors import DOORS, Door, switches
 from chains.models import Chain
-from chains.models.chains import ENDPOINTS
 from chains.runtime.errors import ChainHubError
+from chains.runtime.events import Mode
 from chains.runtime.plans.base import Plan
 
 # The descriptors that hold rest_framework's schemas are shared, and note the view they serve just now.
@@ -40,6 +40,11 @@ RUN_METADATA = {
 }
 TEXTS = {"type": ["array", "null"], "items": {"type": "string"}}
 FILTERS = {f"{verb}_{what}": TEXTS for verb in ("include", "exclude") for what in ("names", "types", "tags")}
+EVENTS: dict[Mode, str] = {
+    "stream": "metadata, data ..., then end or error.",
+    "events": "LangChain's events (v2) as data, then end or error.",
+    "log": "RFC 6902 patches as data, then end or error.",
+}
 PARTIAL = {
     "name": "partial",
     "in": "query",
@@ -92,8 +97,10 @@ def add_chain_paths(result: dict[str, Any], generator: Any, request: Any, public
 
 def _offered(found: Found, user: Any) -> list[str]:
     """The endpoints that this caller may use."""
-    hidden = [] if found.shows_steps_to(user) else ["stream_events", "stream_log"]
-    return [name for name in ENDPOINTS if name not in (*found.chain.disabled_endpoints, *hidden)]
+    off = set(found.chain.disabled_endpoints)
+    if not found.shows_steps_to(user):
+        off |= {door.name for door in DOORS.values() if door.shows_steps}
+    return [name for name in switches() if name not in off]
 
 
 def _plans(user: Any) -> Iterator[tuple[Found, Plan]]:
@@ -136,29 +143,10 @@ def _rebased(node: Any, base: str) -> Any:
 
 def _paths(plan: Plan, *, offered: list[str]) -> dict[str, Any]:
     base = f"/chains/{plan.chain_slug}"
-    value, output = _ref(plan, "input"), _ref(plan, "output")
-    values = {"type": "array", "items": value, "maxItems": settings.MAX_BATCH_INPUTS}
-    one, many = _body({"input": value}, ["input"]), _body({"inputs": values}, ["inputs"])
-    filtered = _body({"input": value, **FILTERS}, ["input"])
-    answer = _json({"type": "object", "properties": {"output": output, "metadata": RUN_METADATA}})
-    answers = _json(
-        {
-            "type": "object",
-            "properties": {"output": {"type": "array", "items": output}, "metadata": {"type": "object"}},
-        }
-    )
     operations = {
-        "invoke": _operation(plan, "invoke", one, answer),
-        "batch": _operation(plan, "batch", many, answers) | {"parameters": [PARTIAL]},
-        "stream": _operation(plan, "stream", one, _events("metadata, data ..., then end or error.")),
-        "stream_events": _operation(
-            plan, "stream_events", filtered, _events("LangChain's events (v2) as data, then end or error.")
-        ),
-        "stream_log": _operation(
-            plan, "stream_log", filtered, _events("RFC 6902 patches as data, then end or error.")
-        ),
-        "feedback": _operation(plan, "feedback", FEEDBACK, _json({"type": "object"})),
+        door.name: _run_operation(plan, door) for door in DOORS.values() if door.dialect == "langserve"
     }
+    operations["feedback"] = _operation(plan, "feedback", FEEDBACK, _json({"type": "object"}))
     schemas = {
         f"{name}_schema": _operation(plan, f"{name}_schema", None, _json({"type": "object"}))
         for name in ("input", "output", "config")
@@ -166,6 +154,21 @@ def _paths(plan: Plan, *, offered: list[str]) -> dict[str, Any]:
     posts = {f"{base}/{name}": {"post": operations[name]} for name in operations if name in offered}
     gets = {f"{base}/{name}": {"get": schemas[name]} for name in schemas if name in offered}
     return posts | gets
+
+
+def _run_operation(plan: Plan, door: Door) -> dict[str, Any]:
+    value, output = _ref(plan, "input"), _ref(plan, "output")
+    if door.takes_many:
+        values = {"type": "array", "items": value, "maxItems": settings.MAX_BATCH_INPUTS}
+        outputs = {"output": {"type": "array", "items": output}, "metadata": {"type": "object"}}
+        answers = _json({"type": "object", "properties": outputs})
+        many = _operation(plan, door.name, _body({"inputs": values}, ["inputs"]), answers)
+        return many | {"parameters": [PARTIAL]}
+    filters = FILTERS if door.shows_steps else {}
+    answer = _json({"type": "object", "properties": {"output": output, "metadata": RUN_METADATA}})
+    if door.mode != "whole":
+        answer = _events(EVENTS[door.mode])
+    return _operation(plan, door.name, _body({"input": value, **filters}, ["input"]), answer)
 
 
 def _events(description: str) -> dict[str, Any]:

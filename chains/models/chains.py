@@ -10,20 +10,6 @@ from chains.runtime.names import digest
 from chains.runtime.spec.chain import Spec, parse_spec
 from chains.runtime.wire.config import CONFIGURABLE
 
-ENDPOINTS = (
-    "invoke",
-    "batch",
-    "stream",
-    "stream_events",
-    "stream_log",
-    "input_schema",
-    "output_schema",
-    "config_schema",
-    "playground",
-    "feedback",
-)
-"""What a chain offers; each can be switched off."""
-
 
 class ChainQuerySet(models.QuerySet["Chain"]):
     def visible_to(self, user: Any) -> Self:

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from chains.doors import source_choices
 from chains.models.chains import Chain, ChainVersion
 
 # A process says that its runs are alive this often, and is thought dead after that long.
@@ -23,9 +24,6 @@ class RunQuerySet(models.QuerySet["Run"]):
     def running(self) -> Self:
         return self.filter(status=Run.Status.RUNNING)
 
-    def failed(self) -> Self:
-        return self.filter(status=Run.Status.FAILED)
-
     def silent(self) -> Self:
         """Runs whose process has not been heard of."""
         return self.running().filter(seen_at__lt=timezone.now() - timedelta(seconds=LOST_AFTER_S))
@@ -40,14 +38,6 @@ class Run(models.Model):
         FAILED = "failed"
         CANCELLED = "cancelled"
         INTERRUPTED = "interrupted"
-
-    class Source(models.TextChoices):
-        REST = "rest", "invoke"
-        BATCH = "batch"
-        SSE = "sse", "stream"
-        EVENTS = "events", "stream_events"
-        LOG = "log", "stream_log"
-        WS = "ws", "playground"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     parent_id = models.UUIDField("batch", null=True, blank=True, db_index=True)
@@ -66,7 +56,8 @@ class Run(models.Model):
     key = models.ForeignKey(
         "accounts.ApiKey", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
-    source = models.CharField(max_length=8, choices=Source)
+    # The door that it came through.
+    source = models.CharField(max_length=32, choices=source_choices)
     status = models.CharField(max_length=12, choices=Status, default=Status.RUNNING)
     # What the caller chose of the chain, as it was allowed.
     config = models.JSONField(default=dict, blank=True)

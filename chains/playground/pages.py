@@ -10,8 +10,7 @@ from django.http import Http404, HttpRequest
 from django.urls import reverse
 from django.utils.http import urlencode
 
-from chains.actions.find import Found
-from chains.actions.runs.admit import resolve
+from chains.actions.find import Found, resolve
 from chains.models import Run
 from chains.playground.forms import ConfigForm, InputForm
 from chains.playground.opinions import feedback_path
@@ -66,7 +65,7 @@ def chain_page(request: HttpRequest, ref: str) -> ChainPage:
     """
     slug, label = split_ref(ref)
     try:
-        found, plan = resolve(slug=slug, ref=label, user=request.user, endpoint="playground")
+        found, plan = resolve(slug=slug, ref=label, user=request.user, switch="playground")
     except ChainNotFound as error:
         raise Http404 from error
     data = request.POST if request.method == "POST" else None

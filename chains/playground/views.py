@@ -15,7 +15,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.callers import Caller
 from chains.actions.runs import start_run
-from chains.actions.runs.admit import RunCall
+from chains.actions.runs.call import RunCall
+from chains.doors import DOORS
 from chains.models import Chain, ChainLabel, Run
 from chains.playground.figures import version_text
 from chains.playground.pages import ChainPage, async_chain_page, chain_page, last_runs, script_config
@@ -124,7 +125,7 @@ async def call_of(request: HttpRequest, page: ChainPage) -> RunCall:
         caller=Caller(user=user, key=None),
         input=page.input.chain_input(),
         config=page.run_config,
-        source=Run.Source.WS,
+        door=DOORS["playground_form"],
     )
 
 

@@ -11,6 +11,8 @@ from uuid import UUID
 
 from chains.runtime.errors import ChainHubError
 
+Mode = Literal["whole", "stream", "events", "log"]
+"""What is told while a run goes: nothing, its chunks, or beside them its inner steps as events or a log."""
 Status = Literal["running", "succeeded", "failed", "cancelled", "interrupted"]
 
 

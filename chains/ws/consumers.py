@@ -18,9 +18,10 @@ from django.conf import settings
 
 from accounts.callers import Caller, authenticate_session
 from chains.actions.faults import as_told
-from chains.actions.runs import RunStream, start_run
-from chains.actions.runs.admit import RunCall
-from chains.models import Run
+from chains.actions.runs import start_run
+from chains.actions.runs.call import RunCall
+from chains.actions.runs.stream import RunStream
+from chains.doors import DOORS
 from chains.runtime.errors import ChainHubError
 from chains.runtime.events import Call, Chunk, Event, Failed, Finished, Inner, Part, Started, Step
 from chains.runtime.names import split_ref
@@ -118,7 +119,7 @@ class ChainConsumer(AsyncWebsocketConsumer):
             caller=caller,
             input=message["input"],
             config=message.get("config"),
-            source=Run.Source.WS,
+            door=DOORS["playground"],
             headers={name.decode("latin-1"): text.decode("latin-1") for name, text in self.scope["headers"]},
         )
         self.cancelled = False

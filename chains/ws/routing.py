@@ -40,7 +40,7 @@ websocket_application = ExactOrigin(
     CookieMiddleware(
         URLRouter(
             [
-                path("ws/chains/<str:ref>/", ChainConsumer.as_asgi()),
+                path("ws/chains/<ref:ref>/", ChainConsumer.as_asgi()),
                 re_path("", NoSuchSocket()),
             ]
         )

@@ -12,9 +12,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, connections
 
 from chains.actions.codechains import record_registered
-from chains.actions.find import find
+from chains.actions.find import find, resolve
 from chains.actions.runs import run_chain
-from chains.actions.runs.admit import RunCall, resolve
+from chains.actions.runs.call import RunCall
+from chains.doors import DOORS
 from chains.models import Chain
 from chains.runtime import registry as chains_in_code
 from chains.runtime.errors import ChainNotFound, InvalidSpec
@@ -215,7 +216,7 @@ async def test_code_that_asks_the_database_gives_its_connection_back(shared_db, 
 
     register("count", count)
 
-    result = await run_chain(RunCall(slug="count", caller=as_alice, input="x", source="rest"))
+    result = await run_chain(RunCall(slug="count", caller=as_alice, input="x", door=DOORS["invoke"]))
 
     assert result.output == 1
     assert await sync_to_async(lambda: connection.connection)() is None

@@ -3,7 +3,7 @@
 import pytest
 
 from chains.actions.chains import publish_chain_version
-from chains.actions.runs.admit import resolve
+from chains.actions.find import resolve
 from chains.models import Chain, Provider
 from chains.runtime.errors import InvalidInput, InvalidSpec
 from chains.runtime.spec.chain import parse_spec

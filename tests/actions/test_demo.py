@@ -8,8 +8,10 @@ from asgiref.sync import sync_to_async
 from accounts.callers import Caller
 from accounts.models import User
 from chains.actions.demo import seed_demo
+from chains.actions.find import resolve
 from chains.actions.runs import run_chain
-from chains.actions.runs.admit import RunCall, resolve
+from chains.actions.runs.call import RunCall
+from chains.doors import DOORS
 from chains.models import Chain, ChainVersion, LabelMove, Price, Prompt, PromptVersion, Provider
 from chains.runtime.spec.chain import parse_spec
 
@@ -50,7 +52,7 @@ def test_the_demo_user_cannot_sign_in_with_a_password(db):
 )
 async def test_the_demo_chains_answer_without_a_key(shared_db, alice, slug, value, says):
     await sync_to_async(seed_demo)()
-    call = RunCall(slug=slug, caller=Caller(user=alice, key=None), input=value, source="rest")
+    call = RunCall(slug=slug, caller=Caller(user=alice, key=None), input=value, door=DOORS["invoke"])
 
     result = await run_chain(call)
 

@@ -6,8 +6,7 @@ import pytest
 from django.contrib.auth.models import Group
 from django.utils import timezone
 
-from chains.actions.find import find
-from chains.actions.runs.admit import resolve
+from chains.actions.find import find, resolve
 from chains.models import Chain, Price, Prompt, Provider
 from chains.runtime.errors import ChainNotFound, InvalidSpec
 from chains.runtime.names import split_ref

@@ -6,8 +6,8 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
 
+from chains.doors import switches
 from chains.models import Chain, LabelMove, Provider
-from chains.models.chains import ENDPOINTS
 from tests.admin.conftest import chain_spec, errors_in, prompt_spec, url_of
 
 ADD = "/admin/chains/chain/add/"
@@ -158,9 +158,9 @@ def test_a_chain_for_groups_needs_a_group(editor, comedian):
 
 def test_endpoints_that_are_not_checked_are_switched_off_without_a_new_version(editor, comedian):
     url = url_of(comedian)
-    assert editor.form(url)["endpoints"] == list(ENDPOINTS)
+    assert editor.form(url)["endpoints"] == list(switches())
 
-    on = [name for name in ENDPOINTS if name not in ("playground", "batch")]
+    on = [name for name in switches() if name not in ("playground", "batch")]
     editor.submit(url, endpoints=on, config_keys=["tags"], expose_steps="on", system_messages="on")
 
     comedian.refresh_from_db()
@@ -180,7 +180,7 @@ def test_a_chain_may_have_every_endpoint_switched_off(editor, comedian):
     editor.submit(url_of(comedian), form=form)
 
     comedian.refresh_from_db()
-    assert (comedian.disabled_endpoints, comedian.config_keys) == (list(ENDPOINTS), [])
+    assert (comedian.disabled_endpoints, comedian.config_keys) == (list(switches()), [])
 
 
 def test_what_is_no_endpoint_or_key_is_refused_and_the_page_keeps_what_was_checked(editor, comedian):

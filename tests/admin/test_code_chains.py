@@ -6,8 +6,8 @@ from django.contrib.auth.models import Group, Permission
 from langchain_core.runnables import RunnableLambda
 
 from chains.actions.codechains import record_registered
+from chains.doors import switches
 from chains.models import Chain
-from chains.models.chains import ENDPOINTS
 from chains.runtime import registry as chains_in_code
 from chains.runtime.registry import register
 from tests.admin.conftest import errors_in, url_of
@@ -81,7 +81,7 @@ def test_its_page_shows_what_the_code_registered(editor, shouter):
 def test_an_operator_sets_what_is_not_code(editor, shouter):
     friends = Group.objects.create(name="friends")
     filled = {"name": "Shouter", "enabled": "", "access": "groups", "groups": [friends.pk], "slug": "renamed"}
-    endpoints = [name for name in ENDPOINTS if name != "batch"]
+    endpoints = [name for name in switches() if name != "batch"]
 
     editor.submit(
         url_of(shouter),

@@ -9,8 +9,8 @@ from django.conf import settings
 from django.test import Client
 
 from chainhub.asgi import application
+from chains.doors import switches
 from chains.models import Chain, Run
-from chains.models.chains import ENDPOINTS
 from tests.api.conftest import is_error
 
 CATS = {"topic": "cats"}
@@ -59,7 +59,7 @@ async def test_an_endpoint_that_is_switched_off_is_not_found_and_the_others_are_
 
 
 async def test_all_but_the_playground_can_be_switched_off(api, joke):
-    await Chain.objects.aupdate(disabled_endpoints=[name for name in ENDPOINTS if name != "playground"])
+    await Chain.objects.aupdate(disabled_endpoints=[name for name in switches() if name != "playground"])
 
     statuses = [(await ask(api, name)).status_code for name in (*POSTS, *GETS, "feedback")]
 

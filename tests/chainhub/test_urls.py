@@ -6,8 +6,8 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, get_resolver
 
-from chainhub.urls import FOR_PROGRAMS
-from chains.api.urls import FOR_A_CONFIG
+from chains.api.langserve.urls import SCHEMAS
+from chains.doors import DOORS, FOR_PROGRAMS, paths_of
 from chains.models import Run
 
 # What a stranger may see. All other addresses refuse: a new one has to be written down on one side.
@@ -24,13 +24,13 @@ PUBLIC = {
 }
 REFUSED = {
     "",
-    "chains/<ref>/playground/",
-    "chains/<ref>/playground/chat/",
-    "chains/<ref>/playground/run/",
-    "chains/<ref>/playground/runs/",
+    "chains/<ref:ref>/playground/",
+    "chains/<ref:ref>/playground/chat/",
+    "chains/<ref:ref>/playground/run/",
+    "chains/<ref:ref>/playground/runs/",
     "runs/<uuid:run_id>/",
-    *(f"chains/<ref:ref>/{name}" for name in FOR_A_CONFIG),
-    *(f"chains/<ref:ref>/c/<str:config_hash>/{name}" for name in FOR_A_CONFIG),
+    *(route for door in DOORS.values() if door.dialect == "langserve" for route in paths_of(door.name)),
+    *(route for name in SCHEMAS for route in paths_of(name)),
     "chains/<ref:ref>/feedback",
     "api/v1/chains/",
     "api/v1/chains/<slug:slug>/",
@@ -65,9 +65,6 @@ def readable(pattern) -> str:
     text = str(pattern.pattern)
     if text.startswith("^"):
         text = text.removeprefix("^").removesuffix("\\Z").removesuffix("$")
-        start = text.find("(?P<ref>")
-        if start >= 0:
-            text = text[:start] + "<ref>/" + text[text.index("/playground") + 1 :]
     return text
 
 

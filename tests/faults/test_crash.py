@@ -124,12 +124,13 @@ import django
 django.setup()
 from accounts.callers import Caller
 from accounts.models import User
-from chains.actions.runs.admit import RunCall
+from chains.actions.runs.call import RunCall
+from chains.doors import DOORS
 from chains.actions.runs import run_chain
 
 async def write(topic):
     caller = Caller(user=await User.objects.aget(username="alice"), key=None)
-    call = RunCall(slug="joke", caller=caller, input={"topic": topic}, source="rest")
+    call = RunCall(slug="joke", caller=caller, input={"topic": topic}, door=DOORS["invoke"])
     for _ in range(5):
         await asyncio.gather(*(run_chain(call) for _ in range(5)))
 

@@ -81,7 +81,7 @@ def record_run(fitness) -> Callable[..., Run]:
                 "chain_version_number": 1,
                 "prompt_versions": {"fitness": 1},
                 "user": user,
-                "source": Run.Source.WS,
+                "source": "ws",
                 "status": Run.Status.SUCCEEDED,
                 "input": {"input": "How do I begin?"},
                 "output": "Slowly.",

@@ -5,26 +5,21 @@ record of the end whatever becomes of the reader, and a reader that leaves cance
 """
 
 import asyncio
-import logging
 import threading
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 
-from chains.actions.metrics import count_stream
-from chains.actions.runs.admit import Prepared, RunCall, claim_id, prepare, prepare_batch, resolve
+from chains.actions.runs.admit import Admitted, admit, admit_batch, reserve
+from chains.actions.runs.call import RunCall
 from chains.actions.runs.owner import RunOwner
-from chains.actions.runs.recorder import recorder
+from chains.actions.runs.stream import RunStream, under_way
 from chains.actions.runs.workers import Heartbeat
 from chains.runtime import errors
-from chains.runtime.events import Event, Failed, Figures, Finished, Started, Status
-from chains.runtime.plans.base import Plan
-from concurrency.database import in_database_thread
-
-logger = logging.getLogger(__name__)
+from chains.runtime.events import Failed, Figures, Finished, Started
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,71 +40,6 @@ class RunFailure:
     error: errors.ChainHubError
 
 
-class RunStream:
-    """A run that has started; iterate for its events, ``cancel`` to stop it.
-
-    Iteration ends after Finished or Failed. Leaving early does not stop the run: call ``cancel``.
-    """
-
-    def __init__(self, owner: RunOwner, plan: Plan):
-        self.run_id: UUID = owner.run.id
-        self.started = Started(
-            run_id=owner.run.id,
-            chain=plan.chain_slug,
-            version=plan.version,
-            package=plan.package,
-            prompts=plan.prompts,
-            plan_digest=plan.digest,
-        )
-        self._state: Literal["new", "started", "ended"] = "new"
-        self._owner = owner
-        self._loop = asyncio.get_running_loop()
-        self._task = self._loop.create_task(owner.drive(), name=f"run {owner.run.id}")
-        # The loop itself keeps only weak references to its tasks.
-        _streams[self.run_id] = self
-        self._task.add_done_callback(self._over)
-        if owner.execution.mode != "whole":
-            count_stream(owner.run, 1)
-
-    def _over(self, _: "asyncio.Task[None]") -> None:
-        _streams.pop(self.run_id, None)
-        if self._owner.execution.mode != "whole":
-            count_stream(self._owner.run, -1)
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Event:
-        """The next event; waiting for it may be cancelled and taken up again."""
-        if self._state == "ended":
-            raise StopAsyncIteration
-        if self._state == "new":
-            self._state = "started"
-            return self.started
-        return self._given(await self._owner.events.get())
-
-    def waiting(self) -> list[Event]:
-        """The events that are there already, for a reader that has just been given one."""
-        events = []
-        while self._state == "started" and self._owner.events.any_waiting:
-            events.append(self._given(self._owner.events.get_nowait()))
-        return events
-
-    def _given(self, event: Event) -> Event:
-        if isinstance(event, Finished | Failed):
-            self._state = "ended"
-        return event
-
-    def cancel(self, status: Status = "cancelled") -> None:
-        """Stop the run and its call to the provider; may be called at any time, from any thread."""
-        self._loop.call_soon_threadsafe(self._owner.stop, self._task, status)
-
-    async def ended(self) -> None:
-        """Wait until the end of the run has been recorded."""
-        await asyncio.wait([self._task])
-
-
-_streams: dict[UUID, RunStream] = {}
 _stopping = threading.Event()
 
 
@@ -140,25 +70,13 @@ async def _shielded(starting: Coroutine[Any, Any, RunStream]) -> RunStream:
 
 
 async def _start(call: RunCall) -> RunStream:
-    return await _start_prepared(await prepare(call))
+    return await _begin(await admit(call))
 
 
-async def _start_prepared(prepared: Prepared) -> RunStream:
-    try:
-        prepared = await prepared.personalised()
-    except errors.ChainHubError:
-        raise
-    except Exception:
-        logger.exception("the code of chain %s failed for a request", prepared.plan.chain_slug)
-        raise errors.ChainHubError() from None
-    run = prepared.run()
-    if prepared.client_config.run_id is None:
-        recorder().start(run, streams=prepared.call.mode != "whole")
-    else:
-        await in_database_thread(claim_id)(run)
-        recorder().started(run)
-    Heartbeat.ensure(lambda: list(_streams))
-    return RunStream(RunOwner(prepared, run), prepared.plan)
+async def _begin(admitted: Admitted) -> RunStream:
+    run = await reserve(admitted)
+    Heartbeat.ensure(lambda: list(under_way))
+    return RunStream(RunOwner(admitted, run), admitted.plan)
 
 
 def _cancel_started(starting: asyncio.Task[RunStream]) -> None:
@@ -173,12 +91,12 @@ def take_no_more_runs() -> None:
 
 def any_under_way() -> bool:
     """Whether this process runs anything now."""
-    return bool(_streams)
+    return bool(under_way)
 
 
 def interrupt_runs() -> list[RunStream]:
     """Stop every run of this process as interrupted; each has ``ended`` when that is recorded."""
-    streams = list(_streams.values())
+    streams = list(under_way.values())
     for stream in streams:
         stream.cancel("interrupted")
     return streams
@@ -221,15 +139,15 @@ async def run_batch(
     and is raised: InvalidInput, its ``loc`` beginning with the index, or the run's own error.
     """
     _check_open()
-    prepared = await in_database_thread(prepare_batch)(any_call, calls)
+    admitted = await admit_batch(any_call, calls)
     places = asyncio.Semaphore(settings.BATCH_CONCURRENCY)
 
-    async def one(index: int, ready: Prepared | errors.InvalidInput) -> RunResult | RunFailure:
-        if isinstance(ready, errors.InvalidInput):
+    async def one(index: int, ready: Admitted | errors.ChainHubError) -> RunResult | RunFailure:
+        if isinstance(ready, errors.ChainHubError):
             return RunFailure(run_id=None, error=ready)
         async with places:
             try:
-                outcome = await _collected(_start_prepared(ready))
+                outcome = await _collected(_begin(ready))
             except errors.InvalidInput as error:
                 outcome = RunFailure(run_id=None, error=error.inside(index))
             except errors.ChainHubError as error:
@@ -239,15 +157,12 @@ async def run_batch(
         return outcome
 
     if not partial:
-        for ready in prepared:
-            if isinstance(ready, errors.InvalidInput):
+        for ready in admitted:
+            if isinstance(ready, errors.ChainHubError):
                 raise ready
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(*ready)) for ready in enumerate(prepared)]
+            tasks = [group.create_task(one(*ready)) for ready in enumerate(admitted)]
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]
-
-
-aresolve = in_database_thread(resolve)

@@ -1,138 +1,108 @@
-"""From what a caller wants to a run that may begin: the chain found, its plan resolved, the input checked."""
+"""The moment before a run: found, allowed, resolved, input checked, personalised, and last of all reserved.
 
+What fails here leaves no record, and nothing ran.
+"""
+
+import asyncio
+import logging
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
-from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from langchain_core.runnables import RunnableConfig
 
-from accounts.callers import Caller
-from chains.actions.find import Found, find
+from chains.actions.find import Found, find, plan_of
+from chains.actions.runs.call import RunCall
+from chains.actions.runs.recorder import recorder
 from chains.actions.runs.workers import worker_id
 from chains.models import Run
 from chains.runtime import errors
-from chains.runtime.names import PRODUCTION
 from chains.runtime.plans.base import Input, Plan
 from chains.runtime.registry import RequestInfo, personalised
-from chains.runtime.running.execution import Mode
-from chains.runtime.running.inner import InnerFilter
 from chains.runtime.wire.config import CONFIGURABLE, RunConfig, read_config
 from chains.runtime.wire.values import encode
 from concurrency.database import in_database_thread
 from concurrency.kept import PLANS_KEPT_S, Kept
 from concurrency.loops import per_loop
 
-# By a run's source: the endpoint that a chain may switch off, and what is told while the run goes.
-BY_SOURCE: Mapping[str, tuple[str, Mode]] = {
-    Run.Source.REST: ("invoke", "whole"),
-    Run.Source.BATCH: ("batch", "whole"),
-    Run.Source.SSE: ("stream", "stream"),
-    Run.Source.EVENTS: ("stream_events", "events"),
-    Run.Source.LOG: ("stream_log", "log"),
-    Run.Source.WS: ("playground", "stream"),
-}
+logger = logging.getLogger(__name__)
+
 CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "x-csrftoken"})
+LONGEST_KEPT_CONFIG = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunCall:
-    """What a caller wants; ``source`` is one of Run.Source, ``parent_id`` the batch it belongs to.
+class Resolved:
+    """What a call leads to, whatever its input is."""
 
-    ``config`` is as the client sent it. ``headers`` (lower-case names) reach only the code of a chain
-    that asks for them.
-    """
-
-    slug: str
-    ref: str = PRODUCTION
-    caller: Caller
-    input: Any
-    source: str
-    config: Any = None
-    inner: InnerFilter = field(default_factory=InnerFilter)
-    parent_id: UUID | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def endpoint(self) -> str:
-        return BY_SOURCE[self.source][0]
-
-    @property
-    def mode(self) -> Mode:
-        return BY_SOURCE[self.source][1]
+    found: Found
+    client_config: RunConfig
+    plan: Plan
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prepared:
+class Admitted:
     """A run that may begin; ``config`` is the one for LangChain."""
 
     call: RunCall
-    found: Found
-    plan: Plan
-    client_config: RunConfig
+    resolved: Resolved
     input: Input
     config: RunnableConfig
 
-    def run(self) -> Run:
-        """The row of a new run, which is not written yet."""
-        call, plan, config = self.call, self.plan, self.client_config
-        return Run(
-            id=config.run_id or uuid.uuid4(),
-            parent_id=call.parent_id,
-            # By their ids: to give Django the objects costs as much as all the rest.
-            chain_id=self.found.chain.pk,
-            chain_slug=plan.chain_slug,
-            chain_version_id=self.found.version.pk if self.found.version else None,
-            chain_version_number=plan.version,
-            package=plan.package,
-            prompt_versions=dict(plan.prompts),
-            plan_digest=plan.digest,
-            user_id=call.caller.user.pk,
-            key_id=call.caller.key.pk if call.caller.key else None,
-            source=call.source,
-            config=_meaningful(config, plan),
-            input=self.input.data,
-            worker=worker_id(),
-        )
-
-    async def personalised(self) -> "Prepared":
-        """As the chain's own code wants it for this caller; raises ChainHubError where that fails."""
-        entry, call = self.found.entry, self.call
-        if entry is None or entry.per_request is None:
-            return self
-        info = RequestInfo(
-            username=call.caller.user.username,
-            user_id=call.caller.user.pk,
-            key_id=call.caller.key.pk if call.caller.key else None,
-            chain=call.slug,
-            endpoint=call.endpoint,
-            headers={name: text for name, text in call.headers.items() if name not in CREDENTIALS},
-        )
-        return replace(self, config=await personalised(entry, self.config, info))
+    @property
+    def plan(self) -> Plan:
+        return self.resolved.plan
 
 
-def resolve(
-    *, slug: str, ref: str = PRODUCTION, user: Any, endpoint: str = "", config: Any = None
-) -> tuple[Found, Plan]:
-    """What would run; raises ChainNotFound, InvalidSpec, and InvalidInput for the config."""
-    found = find(slug=slug, ref=ref, user=user, endpoint=endpoint)
-    return found, _plan(found, user, read_config(config, allowed=found.config_keys))
+async def admit(call: RunCall) -> Admitted:
+    """All but the reservation; ``reserve`` comes next.
 
-
-async def prepare(call: RunCall) -> Prepared:
-    """All that comes before the provider; raises ChainNotFound, StepsHidden, InvalidSpec, InvalidInput."""
+    Raises ChainNotFound, StepsHidden, InvalidSpec, InvalidInput, and what the code of a chain refuses with.
+    """
     resolved = await _lately_resolved(call)
-    if resolved[0].entry is not None:
+    if resolved.found.entry is not None:
         # Its types are the code's own, and may do anything.
-        return await in_database_thread(_prepare)(call, *resolved)
-    return _prepare(call, *resolved)
+        checked = await in_database_thread(_checked)(call, resolved)
+    else:
+        checked = _checked(call, resolved)
+    return await _personalised(checked)
 
 
-Resolved = tuple[Found, RunConfig, Plan]
+async def admit_batch(any_call: RunCall, calls: Sequence[RunCall]) -> list[Admitted | errors.ChainHubError]:
+    """The same for calls that differ in input and config only.
 
-LONGEST_KEPT_CONFIG = 1000
+    ``any_call`` names the chain, which is looked for even where the batch is empty. What is wrong with one
+    call stands in its place; the ``loc`` of an InvalidInput begins with its index.
+    """
+    checked = await in_database_thread(_all_checked)(any_call, calls)
+
+    async def one(index: int) -> Admitted | errors.ChainHubError:
+        found = checked[index]
+        try:
+            return await _personalised(found) if isinstance(found, Admitted) else found
+        except errors.InvalidInput as error:
+            return error.inside(index)
+        except errors.ChainHubError as error:
+            return error
+
+    return await asyncio.gather(*(one(index) for index in range(len(checked))))
+
+
+async def reserve(admitted: Admitted) -> Run:
+    """The row of the new run, written already or soon; raises InvalidInput where the caller's id is taken."""
+    run = _row(admitted)
+    if admitted.resolved.client_config.run_id is None:
+        recorder().start(run, streams=admitted.call.door.mode != "whole")
+    else:
+        await in_database_thread(_claim_id)(run)
+        recorder().started(run)
+    return run
+
+
+# --- Found, allowed, resolved ------------------------------------------------------------------
+
 _kept = per_loop(lambda: Kept[Resolved](keep_s=PLANS_KEPT_S, most=200))
 
 
@@ -140,58 +110,94 @@ async def _lately_resolved(call: RunCall) -> Resolved:
     config = repr(call.config)
     if len(config) > LONGEST_KEPT_CONFIG:
         return await in_database_thread(_resolved)(call)
-    key = call.slug, call.ref, call.caller.user.pk, call.source, config
+    key = call.slug, call.ref, call.caller.user.pk, call.door.name, config
     return await _kept().get(key, lambda: in_database_thread(_resolved)(call))
 
 
-def prepare_batch(any_call: RunCall, calls: Sequence[RunCall]) -> list[Prepared | errors.InvalidInput]:
-    """The same for calls that differ in input and config only, none of them recorded yet.
+def _resolved(call: RunCall) -> Resolved:
+    user = call.caller.user
+    found = find(slug=call.slug, ref=call.ref, user=user, switch=call.door.switch)
+    if call.door.shows_steps and not found.shows_steps_to(user):
+        raise errors.StepsHidden()
+    config = read_config(call.config, allowed=found.config_keys)
+    plan = plan_of(found, user, config.configurable)
+    plan.load()
+    return Resolved(found=found, client_config=config, plan=plan)
 
-    ``any_call`` names the chain, which is looked for even where the batch is empty. What is wrong with
-    one call stands in its place, ``loc`` beginning with its index.
-    """
+
+# --- Checked -----------------------------------------------------------------------------------
+
+
+def _checked(call: RunCall, resolved: Resolved) -> Admitted:
+    plan = resolved.plan
+    return Admitted(
+        call=call,
+        resolved=resolved,
+        input=plan.check_input(call.input),
+        config=resolved.client_config.for_langchain(configurable=dict(plan.configurable)),
+    )
+
+
+def _all_checked(any_call: RunCall, calls: Sequence[RunCall]) -> list[Admitted | errors.InvalidInput]:
     resolved = {repr(any_call.config): _resolved(any_call)}
-    prepared: list[Prepared | errors.InvalidInput] = []
+    checked: list[Admitted | errors.InvalidInput] = []
     for index, call in enumerate(calls):
         try:
             key = repr(call.config)
             if key not in resolved:
                 resolved[key] = _resolved(call)
-            prepared.append(_prepare(call, *resolved[key]))
+            checked.append(_checked(call, resolved[key]))
         except errors.InvalidInput as error:
-            prepared.append(error.inside(index))
-    return prepared
+            checked.append(error.inside(index))
+    return checked
 
 
-def _resolved(call: RunCall) -> Resolved:
-    user = call.caller.user
-    found = find(slug=call.slug, ref=call.ref, user=user, endpoint=call.endpoint)
-    if call.mode in ("events", "log") and not found.shows_steps_to(user):
-        raise errors.StepsHidden()
-    config = read_config(call.config, allowed=found.config_keys)
-    plan = _plan(found, user, config)
-    plan.load()
-    return found, config, plan
-
-
-def _plan(found: Found, user: Any, config: RunConfig) -> Plan:
+async def _personalised(admitted: Admitted) -> Admitted:
+    """As the chain's own code wants it for this caller; raises ChainHubError where that fails."""
+    entry, call = admitted.resolved.found.entry, admitted.call
+    if entry is None or entry.per_request is None:
+        return admitted
+    info = RequestInfo(
+        username=call.caller.user.username,
+        user_id=call.caller.user.pk,
+        key_id=call.caller.key.pk if call.caller.key else None,
+        chain=call.slug,
+        endpoint=call.door.switch,
+        headers={name: text for name, text in call.headers.items() if name not in CREDENTIALS},
+    )
     try:
-        return found.plan(config.configurable)
-    except errors.InvalidSpec:
-        # What lacks is told to those who can mend it; to others it only names inner parts.
-        if user.has_perm("chains.change_chain"):
-            raise
-        raise errors.InvalidSpec() from None
+        return replace(admitted, config=await personalised(entry, admitted.config, info))
+    except errors.ChainHubError:
+        raise
+    except Exception:
+        logger.exception("the code of chain %s failed for a request", admitted.plan.chain_slug)
+        raise errors.ChainHubError() from None
 
 
-def _prepare(call: RunCall, found: Found, config: RunConfig, plan: Plan) -> Prepared:
-    return Prepared(
-        call=call,
-        found=found,
-        plan=plan,
-        client_config=config,
-        input=plan.check_input(call.input),
-        config=config.for_langchain(configurable=dict(plan.configurable)),
+# --- Reserved ----------------------------------------------------------------------------------
+
+
+def _row(admitted: Admitted) -> Run:
+    """The row of a new run, which is not written yet."""
+    call, resolved, plan = admitted.call, admitted.resolved, admitted.plan
+    version = resolved.found.version
+    return Run(
+        id=resolved.client_config.run_id or uuid.uuid4(),
+        parent_id=call.parent_id,
+        # By their ids: to give Django the objects costs as much as all the rest.
+        chain_id=resolved.found.chain.pk,
+        chain_slug=plan.chain_slug,
+        chain_version_id=version.pk if version else None,
+        chain_version_number=plan.version,
+        package=plan.package,
+        prompt_versions=dict(plan.prompts),
+        plan_digest=plan.digest,
+        user_id=call.caller.user.pk,
+        key_id=call.caller.key.pk if call.caller.key else None,
+        source=call.door.source,
+        config=_meaningful(resolved.client_config, plan),
+        input=admitted.input.data,
+        worker=worker_id(),
     )
 
 
@@ -201,7 +207,7 @@ def _meaningful(config: RunConfig, plan: Plan) -> dict[str, Any]:
     return kept | ({CONFIGURABLE: encode(dict(plan.configurable))} if plan.configurable else {})
 
 
-def claim_id(run: Run) -> None:
+def _claim_id(run: Run) -> None:
     """Write a row whose id the caller has chosen; raises InvalidInput where it is taken."""
     try:
         with transaction.atomic():

@@ -13,7 +13,8 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from chains.actions.metrics import count_end
-from chains.actions.runs.admit import Prepared
+from chains.actions.runs.admit import Admitted
+from chains.actions.runs.buffer import Events
 from chains.actions.runs.recorder import recorder
 from chains.models import Run
 from chains.runtime import errors
@@ -24,43 +25,11 @@ from chains.runtime.wire.values import encode
 
 logger = logging.getLogger(__name__)
 
-# Events that wait for a reader; a slower reader slows the provider's stream down.
-READER_LAG = 64
-
-
-class Events:
-    """Events on their way to a reader, who slows the writer down once it lags; the last one never waits."""
-
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[Event] = asyncio.Queue()
-        self._room = asyncio.Semaphore(READER_LAG)
-
-    async def put(self, event: Event) -> None:
-        await self._room.acquire()
-        self._queue.put_nowait(event)
-
-    def put_last(self, event: Finished | Failed) -> None:
-        self._queue.put_nowait(event)
-
-    async def get(self) -> Event:
-        event = await self._queue.get()
-        self._room.release()
-        return event
-
-    @property
-    def any_waiting(self) -> bool:
-        return not self._queue.empty()
-
-    def get_nowait(self) -> Event:
-        event = self._queue.get_nowait()
-        self._room.release()
-        return event
-
 
 class RunOwner:
     """Drives one run to its recorded end."""
 
-    def __init__(self, prepared: Prepared, run: Run):
+    def __init__(self, admitted: Admitted, run: Run):
         self.run = run
         self.events = Events()
         self.began = time.monotonic()
@@ -69,21 +38,21 @@ class RunOwner:
         self.context = RunContext(
             emit=self._emit,
             began=self.began,
-            deadline=self.began + prepared.plan.run_timeout_s,
+            deadline=self.began + admitted.plan.run_timeout_s,
             backoff=Backoff(first_s=settings.PROVIDER_BACKOFF_SECONDS),
         )
         self.execution = Execution(
-            plan=prepared.plan,
-            value=prepared.input.value,
-            mode=prepared.call.mode,
+            plan=admitted.plan,
+            value=admitted.input.value,
+            mode=admitted.call.door.mode,
             context=self.context,
             # The names that LangServe's clients know a run by; whatever else asks for others.
             config={
-                **prepared.config,
+                **admitted.config,
                 "run_id": self.run.id,
-                "run_name": f"/{prepared.plan.chain_slug}",
+                "run_name": f"/{admitted.plan.chain_slug}",
             },
-            inner=prepared.call.inner,
+            inner=admitted.call.inner,
         )
         self.state: Literal["new", "running", "closing"] = "new"
         self.stopped_as: Status | None = None
@@ -120,7 +89,7 @@ class RunOwner:
             logger.exception("run %s failed", self.run.id)
             end = self._failed(errors.ChainHubError())
         self.state = "closing"
-        # Record first, tell then: who has seen the end finds it in the record.
+        # Record first, emit then: who has seen the end finds it in the record.
         self._note_end(end)
         count_end(self.run)
         await recorder().end(self.run)

@@ -11,9 +11,9 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from chains.actions.runs.settle import settle_lost
 from chains.models import Run
 from chains.models.runs import HEARTBEAT_S
-from chains.runtime.errors import RunInterrupted
 from concurrency.database import in_database_thread
 from concurrency.loops import per_loop
 
@@ -67,12 +67,7 @@ def interrupt_lost_runs() -> int:
     workers = Run.objects.running().values_list("worker", flat=True).distinct()
     dead = [worker for worker in workers if _is_dead(worker)]
     lost = Run.objects.running().filter(worker__in=dead) | Run.objects.silent()
-    return lost.update(
-        status=Run.Status.INTERRUPTED,
-        error_code=RunInterrupted.code,
-        error_message=RunInterrupted.message,
-        ended_at=timezone.now(),
-    )
+    return settle_lost(lost)
 
 
 class Heartbeat:

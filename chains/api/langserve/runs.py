@@ -10,13 +10,13 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
 from chains.actions.runs import RunFailure, RunResult, run_batch, run_chain, start_run
-from chains.actions.runs.admit import RunCall
+from chains.actions.runs.call import RunCall
 from chains.api.base import AsyncAPIView, json_response
 from chains.api.errors import problem_of, run_body
 from chains.api.langserve.sse import RunStreamResponse
-from chains.models import Run
+from chains.doors import DOORS, Door
 from chains.runtime.errors import InvalidInput
-from chains.runtime.events import Chunk, Inner, Started
+from chains.runtime.events import Chunk, Inner, Mode, Started
 from chains.runtime.names import split_ref
 from chains.runtime.running.inner import InnerFilter
 from chains.runtime.wire.config import merge_configs
@@ -27,6 +27,7 @@ class RunView(AsyncAPIView):
     """What the run endpoints share: the body's outer form and the call made of it."""
 
     schema = None  # Described for each chain by api.schema.
+    door: Door = DOORS["invoke"]
 
     def call(self, ref: str, value: Any, config: Any, **options: Any) -> RunCall:
         slug, ref = split_ref(ref)
@@ -34,6 +35,7 @@ class RunView(AsyncAPIView):
             slug=slug,
             ref=ref,
             caller=self.caller,
+            door=self.door,
             input=value,
             config=config,
             headers={name.lower(): text for name, text in self.request.headers.items()},
@@ -59,7 +61,7 @@ def required(body: dict[str, Any], name: str) -> Any:
 
 class InvokeView(RunView):
     async def post(self, request: Request, ref: str, config_hash: str = "") -> HttpResponse:
-        result = await run_chain(self.call_of_body(ref, self.body(), source=Run.Source.REST))
+        result = await run_chain(self.call_of_body(ref, self.body()))
         return json_response(
             {"output": result.output, "metadata": _metadata(result)},
             headers=_headers(result.started) | _cost_header([result]),
@@ -68,28 +70,17 @@ class InvokeView(RunView):
 
 class StreamView(RunView):
     async def post(self, request: Request, ref: str, config_hash: str = "") -> HttpResponseBase:
-        stream = await start_run(self.call_of_body(ref, self.body(), source=Run.Source.SSE))
+        stream = await start_run(self.call_of_body(ref, self.body()))
         return RunStreamResponse(stream, shows=Chunk, headers=_headers(stream.started))
 
 
 class InnerView(RunView):
     """What happens inside the run, as it happens."""
 
-    source: Run.Source
-
     async def post(self, request: Request, ref: str, config_hash: str = "") -> HttpResponseBase:
         body = self.body()
-        call = self.call_of_body(ref, body, source=self.source, inner=_filter(body))
-        stream = await start_run(call)
+        stream = await start_run(self.call_of_body(ref, body, inner=_filter(body)))
         return RunStreamResponse(stream, shows=Inner, headers=_headers(stream.started))
-
-
-class StreamEventsView(InnerView):
-    source = Run.Source.EVENTS
-
-
-class StreamLogView(InnerView):
-    source = Run.Source.LOG
 
 
 def _filter(body: dict[str, Any]) -> InnerFilter:
@@ -116,11 +107,10 @@ class BatchView(RunView):
         body = self.body()
         inputs = _checked_inputs(required(body, "inputs"))
         configs = _configs(self.config_in_address, body.get("config"), len(inputs))
-        options = {"source": Run.Source.BATCH, "parent_id": uuid.uuid4()}
-        calls = [self.call(ref, *pair, **options) for pair in zip(inputs, configs, strict=True)]
-        outcomes = await run_batch(
-            self.call(ref, None, self.config_in_address, **options), calls, partial=partial
-        )
+        batch = uuid.uuid4()
+        calls = [self.call(ref, *pair, parent_id=batch) for pair in zip(inputs, configs, strict=True)]
+        any_call = self.call(ref, None, self.config_in_address, parent_id=batch)
+        outcomes = await run_batch(any_call, calls, partial=partial)
         results = [outcome for outcome in outcomes if isinstance(outcome, RunResult)]
         metadata = {
             "responses": [_metadata(outcome) for outcome in outcomes],
@@ -190,3 +180,16 @@ def _cost_header(results: list[RunResult]) -> dict[str, str]:
     costs = [result.figures.cost_usd for result in results]
     known = [cost for cost in costs if cost is not None]
     return {"X-ChainHub-Cost": format(sum(known), "f")} if len(known) == len(costs) else {}
+
+
+def view_of(door: Door) -> Any:
+    """The view that serves a door of LangServe's dialect."""
+    if door.takes_many:
+        return BatchView.as_view(door=door)
+    views: dict[Mode, type[RunView]] = {
+        "whole": InvokeView,
+        "stream": StreamView,
+        "events": InnerView,
+        "log": InnerView,
+    }
+    return views[door.mode].as_view(door=door)

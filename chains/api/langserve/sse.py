@@ -17,7 +17,7 @@ from django.conf import settings
 from django.http import StreamingHttpResponse
 from django.utils import timezone
 
-from chains.actions.runs import RunStream
+from chains.actions.runs.stream import RunStream
 from chains.api.errors import problem_of, run_body
 from chains.runtime.events import Chunk, Failed, Finished, Inner
 

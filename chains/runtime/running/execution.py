@@ -4,20 +4,17 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from langchain_core.exceptions import OutputParserException
 from langchain_core.runnables import RunnableConfig
 
 from chains.runtime import errors
 from chains.runtime.context import ModelCall, RunContext
-from chains.runtime.events import Chunk
+from chains.runtime.events import Chunk, Mode
 from chains.runtime.plans.base import Plan
 from chains.runtime.running.inner import InnerFilter, InnerView
 from chains.runtime.wire.values import encode
-
-Mode = Literal["whole", "stream", "events", "log"]
-"""What is told while the run goes: nothing, its chunks, or beside them its inner steps as events or a log."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,8 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from accounts.callers import Caller
-from chains.actions.runs.admit import RunCall
+from chains.actions.runs.call import RunCall
+from chains.doors import DOORS
 from chains.models import Run
 
 BOTH = pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
@@ -17,8 +18,8 @@ def call(
     caller: Caller, slug: str = "poem", value: object = None, *, streaming: bool = True, **data
 ) -> RunCall:
     value = {"topic": "cats"} if value is None else value
-    source = "sse" if streaming else "rest"
-    return RunCall(**{"slug": slug, "caller": caller, "input": value, "source": source} | data)
+    door = DOORS["stream" if streaming else "invoke"]
+    return RunCall(**{"slug": slug, "caller": caller, "input": value, "door": door} | data)
 
 
 async def the_run() -> Run:

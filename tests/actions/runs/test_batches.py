@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from chains.actions.runs import run_batch
-from chains.actions.runs.admit import RunCall
+from chains.actions.runs.call import RunCall
 from chains.models import Run
 from chains.runtime import errors
 from tests.actions.runs.helpers import call, eventually, statuses

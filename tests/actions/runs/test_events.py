@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from chains.actions.runs import owner, start_run
+from chains.actions.runs import start_run
+from chains.actions.runs.buffer import READER_LAG
 from chains.runtime.events import Call, Chunk, Failed, Finished, Started, Step
 from tests.actions.runs.helpers import add, call, events_of, the_run
 from tests.conftest import add_chain, add_prompt, step
@@ -67,10 +68,10 @@ async def test_a_slow_reader_slows_the_provider_down(as_alice, demo):
     await asyncio.sleep(0.5)
 
     waiting = stream._owner.events._queue.qsize()
-    assert 0 < waiting <= owner.READER_LAG
+    assert 0 < waiting <= READER_LAG
     stream.cancel()
     assert (await events_of(stream))[-1].status == "cancelled"
-    assert (await the_run()).output.count("word") <= owner.READER_LAG + 1
+    assert (await the_run()).output.count("word") <= READER_LAG + 1
 
 
 async def test_a_reader_that_never_reads_is_ended_by_the_runs_limit(as_alice, demo):

@@ -11,7 +11,8 @@ from accounts.callers import Caller
 from accounts.keys import issue_key
 from accounts.models import ApiKey
 from chains.actions.runs import run_batch, run_chain, start_run
-from chains.actions.runs.admit import RunCall
+from chains.actions.runs.call import RunCall
+from chains.doors import DOORS
 from chains.models import Run
 from chains.runtime import errors
 from chains.runtime.events import Finished
@@ -41,16 +42,16 @@ def with_who_at_once(config: RunnableConfig, info: RequestInfo) -> RunnableConfi
     return {**config, "configurable": {"who": f"CANARY-{info.username}"}}
 
 
-def call(caller: Caller, source: str = "rest", **data: Any) -> RunCall:
-    return RunCall(**{"slug": "who", "caller": caller, "input": "x", "source": source} | data)
+def call(caller: Caller, door: str = "invoke", **data: Any) -> RunCall:
+    return RunCall(**{"slug": "who", "caller": caller, "input": "x", "door": DOORS[door]} | data)
 
 
 @pytest.mark.parametrize("per_request", [with_who, with_who_at_once], ids=["async", "sync"])
-@pytest.mark.parametrize("source", ["rest", "sse", "ws", "events", "log"])
-async def test_what_it_returns_is_used_in_every_way_in_and_never_recorded(as_alice, per_request, source):
+@pytest.mark.parametrize("door", ["invoke", "stream", "playground", "stream_events", "stream_log"])
+async def test_what_it_returns_is_used_in_every_way_in_and_never_recorded(as_alice, per_request, door):
     register("who", RunnableLambda(say_who), per_request=per_request, expose_steps=True)
 
-    stream = await start_run(call(as_alice, source))
+    stream = await start_run(call(as_alice, door))
     (finished,) = [event async for event in stream if isinstance(event, Finished)]
 
     run = await Run.objects.aget()
@@ -110,12 +111,12 @@ def nothing(config: RunnableConfig, info: RequestInfo) -> Any:
 
 
 @pytest.mark.parametrize("per_request", [broken, later_broken, nothing])
-@pytest.mark.parametrize("source", ["rest", "sse", "ws"])
-async def test_where_it_fails_nothing_runs_and_nothing_is_recorded(as_alice, per_request, source):
+@pytest.mark.parametrize("door", ["invoke", "stream", "playground"])
+async def test_where_it_fails_nothing_runs_and_nothing_is_recorded(as_alice, per_request, door):
     register("who", RunnableLambda(say_who), per_request=per_request)
 
     with pytest.raises(errors.ChainHubError) as refused:
-        await start_run(call(as_alice, source))
+        await start_run(call(as_alice, door))
 
     assert (type(refused.value), str(refused.value)) == (errors.ChainHubError, "Internal server error.")
     assert not await Run.objects.aexists()
@@ -165,7 +166,7 @@ async def test_a_run_cannot_be_renamed_by_it(as_alice):
 
     register("who", RunnableLambda(say_who), per_request=rename, expose_steps=True)
 
-    stream = await start_run(call(as_alice, "events"))
+    stream = await start_run(call(as_alice, "stream_events"))
     names = {
         event.value["name"] async for event in stream if hasattr(event, "value") and "name" in event.value
     }

@@ -1,0 +1,130 @@
+"""The moment after a run: its end is recorded, with all that hangs on it, in one transaction.
+
+What else has to happen once a run has ended (a charge, a turn of a conversation) belongs into ``settle``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, connection, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from chains.models import Run
+from chains.runtime.errors import RunInterrupted
+
+END_FIELDS = (
+    "status",
+    "output",
+    "error_code",
+    "error_message",
+    "finish_reason",
+    "calls",
+    "input_tokens",
+    "output_tokens",
+    "cost_usd",
+    "first_token_ms",
+    "latency_ms",
+    "ended_at",
+)
+# What a row refers to, and does without once that is deleted.
+REFERENCES = ("chain", "chain_version", "user", "key")
+
+
+@dataclass(kw_only=True)
+class Row:
+    """A row to be written: of a run that begins or, where ``ends``, of one that has ended.
+
+    ``is_there``: its start was written before.
+    """
+
+    run: Run
+    ends: bool
+    is_there: bool = False
+
+
+def settle(ended: Sequence[Row]) -> None:
+    """Record how runs ended, and what hangs on that; call it in a transaction. It may be repeated.
+
+    A row is replaced whatever it says by now: only the process of a run knows how it ended, even where others
+    have taken it for lost because they heard nothing of it.
+    """
+    if known := [row.run for row in ended if row.is_there]:
+        _update_ends(known)
+
+
+def settle_lost(runs: QuerySet[Run]) -> int:
+    """The same for runs whose process has died: they end as interrupted. How many there were."""
+    return runs.update(
+        status=Run.Status.INTERRUPTED,
+        error_code=RunInterrupted.code,
+        error_message=RunInterrupted.message,
+        ended_at=timezone.now(),
+    )
+
+
+def write(rows: Sequence[Row]) -> dict[UUID, Exception]:
+    """Starts and ends in one transaction, or where that fails one by one; the errors of those that failed."""
+    try:
+        if len(rows) == 1 and not rows[0].is_there:
+            # A statement by itself needs no transaction around it, which would cost twice as much again.
+            rows[0].run.save(force_insert=True)
+            return {}
+        with transaction.atomic():
+            Run.objects.bulk_create([row.run for row in rows if not row.is_there])
+            settle([row for row in rows if row.ends])
+        return {}
+    except Exception as error:
+        if len(rows) == 1 and not isinstance(error, IntegrityError):
+            return {rows[0].run.pk: error}
+    failed: dict[UUID, Exception] = {}
+    for row in rows:
+        try:
+            with transaction.atomic():
+                if row.is_there:
+                    settle([row])
+                else:
+                    _insert(row)
+        except Exception as error:
+            failed[row.run.pk] = error
+    return failed
+
+
+def _update_ends(runs: Sequence[Run]) -> None:
+    """What ``filter(pk=...).update(...)`` does for each; to build that query costs most."""
+    fields: list[Any] = [Run._meta.get_field(name) for name in (*END_FIELDS, "id")]
+    columns = [connection.ops.quote_name(field.column) for field in fields]
+    assigned = ", ".join(f"{column} = %s" for column in columns[:-1])
+    table = connection.ops.quote_name(Run._meta.db_table)
+    sql = f"UPDATE {table} SET {assigned} WHERE {columns[-1]} = %s"  # noqa: S608 our own names
+    rows = [[*(getattr(run, name) for name in END_FIELDS), run.pk] for run in runs]
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            sql,
+            [
+                [field.get_db_prep_save(value, connection) for field, value in zip(fields, row, strict=True)]
+                for row in rows
+            ],
+        )
+
+
+def _insert(row: Row) -> None:
+    run = row.run
+    try:
+        with transaction.atomic():
+            run.save(force_insert=True)
+    except IntegrityError:
+        if Run.objects.filter(pk=run.pk).exists():
+            # Written before, when the database's answer was lost; ids of callers were claimed by then.
+            row.is_there = True
+        else:
+            # Something that it refers to was deleted meanwhile.
+            for name in REFERENCES:
+                model: Any = Run._meta.get_field(name).related_model
+                if not model._default_manager.filter(pk=getattr(run, f"{name}_id")).exists():
+                    setattr(run, f"{name}_id", None)
+            run.save(force_insert=True)
+    if row.ends:
+        settle([row])

@@ -1,0 +1,50 @@
+"""A chain's JSON Schemas, as LangServe's clients ask for them."""
+
+from typing import Any
+
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from chains.actions.find import aresolve
+from chains.api.base import AsyncAPIView, json_response
+from chains.runtime.names import split_ref
+from chains.runtime.plans.base import Plan
+from chains.runtime.wire.config_hash import decode_config_hash
+
+
+class SchemaView(AsyncAPIView):
+    """One of a chain's JSON Schemas, as it stands for the ref and the config in the address."""
+
+    schema = None  # Described for each chain by api.schema.
+    switch: str
+
+    async def get(self, request: Request, ref: str, config_hash: str = "") -> HttpResponse:
+        slug, ref = split_ref(ref)
+        config = decode_config_hash(config_hash) if config_hash else None
+        user, switch = self.caller.user, self.switch
+        _, plan = await aresolve(slug=slug, ref=ref, user=user, switch=switch, config=config)
+        return json_response(self.schema_of(plan))
+
+    def schema_of(self, plan: Plan) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+class InputSchemaView(SchemaView):
+    switch = "input_schema"
+
+    def schema_of(self, plan: Plan) -> dict[str, Any]:
+        return plan.input_schema
+
+
+class OutputSchemaView(SchemaView):
+    switch = "output_schema"
+
+    def schema_of(self, plan: Plan) -> dict[str, Any]:
+        return plan.output_schema
+
+
+class ConfigSchemaView(SchemaView):
+    switch = "config_schema"
+
+    def schema_of(self, plan: Plan) -> dict[str, Any]:
+        return plan.config_schema

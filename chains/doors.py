@@ -1,0 +1,144 @@
+"""The doors: each way to ask for a run is one row here, and the grammar of their addresses stands here once.
+
+Whatever needs to know of doors reads these tables: URLs, the WebSocket's routes, CORS, the short way for
+calls with a key, the dialect of errors, a chain's switches, the record of a run. Settings read them too, so
+this module imports nothing that needs Django's apps.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from chains.runtime.events import Mode
+from chains.runtime.names import SLUG_PATTERN
+
+Dialect = Literal["langserve", "api", "playground"]
+"""How a family of doors words its requests, answers and errors."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Door:
+    """One way to ask for a run.
+
+    ``name`` ends its address; ``source`` names it in records and metrics, ``label`` to people. ``switch`` is
+    what opens it on a chain, ``text`` stands beside that switch. ``takes_many``: one call brings several
+    inputs. ``takes_short_way``: a call with a key passes only the middlewares that such a call needs.
+    """
+
+    name: str
+    dialect: Dialect
+    mode: Mode
+    source: str
+    label: str
+    switch: str
+    text: str = ""
+    takes_many: bool = False
+    takes_short_way: bool = False
+
+    @property
+    def shows_steps(self) -> bool:
+        return self.mode in ("events", "log")
+
+
+def _langserve(name: str, *, mode: Mode, source: str, text: str, takes_many: bool = False) -> Door:
+    return Door(
+        name=name,
+        dialect="langserve",
+        mode=mode,
+        source=source,
+        label=name,
+        switch=name,
+        text=text,
+        takes_many=takes_many,
+        takes_short_way=True,
+    )
+
+
+DOORS: dict[str, Door] = {
+    door.name: door
+    for door in (
+        _langserve("invoke", mode="whole", source="rest", text="one input, one answer"),
+        _langserve(
+            "batch", mode="whole", source="batch", text="many inputs, all answers at once", takes_many=True
+        ),
+        _langserve("stream", mode="stream", source="sse", text="the answer while it is written"),
+        _langserve("stream_events", mode="events", source="events", text="the answer and what is inside"),
+        _langserve("stream_log", mode="log", source="log", text="the same as changes to a log"),
+        Door(
+            name="playground",
+            dialect="playground",
+            mode="stream",
+            source="ws",
+            label="playground",
+            switch="playground",
+            text="the page to try it on",
+        ),
+        # The same page where no script runs.
+        Door(
+            name="playground_form",
+            dialect="playground",
+            mode="stream",
+            source="form",
+            label="playground, without a script",
+            switch="playground",
+        ),
+    )
+}
+FURTHER_SWITCHES = {
+    "input_schema": "what it takes",
+    "output_schema": "what it answers",
+    "config_schema": "what callers may choose",
+    "feedback": "callers judge their runs",
+}
+"""What else a chain switches: name and text."""
+
+
+def switches() -> dict[str, str]:
+    """Everything that can be switched off on a chain: name and text."""
+    return {door.switch: door.text for door in DOORS.values() if door.text} | FURTHER_SWITCHES
+
+
+def source_choices() -> list[tuple[str, str]]:
+    """The sources of runs as choices; a callable, so that a new door changes no table of the database."""
+    return [(door.source, door.label) for door in DOORS.values()]
+
+
+# --- Addresses ---------------------------------------------------------------------------------
+
+_SLUG = SLUG_PATTERN.strip("^$")
+
+
+class RefConverter:
+    """Django's path converter ``<ref:ref>``: ``slug``, ``slug@label`` or ``slug@number``."""
+
+    regex = rf"{_SLUG}(?:@{_SLUG})?"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+FOR_PROGRAMS = r"(?:api/|chains/(?![^/]*/playground/))"
+"""Where programs call, as a pattern without the first slash: not the playgrounds' pages."""
+
+
+def paths_of(name: str) -> Iterator[str]:
+    """The routes of LangServe's endpoint ``name``; a config may be packed into the address."""
+    yield f"chains/<ref:ref>/{name}"
+    yield f"chains/<ref:ref>/c/<str:config_hash>/{name}"
+
+
+def short_way() -> re.Pattern[str]:
+    """The paths that take the short way; the URLs judge what stands for a ref."""
+    names = "|".join(door.name for door in DOORS.values() if door.takes_short_way)
+    return re.compile(rf"/chains/[^/]+/(?:c/[^/]+/)?(?:{names})")
+
+
+def dialect_of(path: str) -> Dialect | None:
+    """In which dialect errors at ``path`` are worded; ``None`` for pages."""
+    if path.startswith("/api/"):
+        return "api"
+    return "langserve" if re.match(f"/{FOR_PROGRAMS}", path) else None
