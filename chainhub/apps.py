@@ -1,8 +1,13 @@
 """The project as a Django app: it owns the commands that start the server."""
 
+import sys
+from typing import Any
+
 from django.apps import AppConfig
 from django.conf import settings
+from django.core.signals import got_request_exception
 
+from chains.actions.faults import as_told
 from concurrency.database import database_threads
 
 
@@ -11,3 +16,10 @@ class ChainHubConfig(AppConfig):
 
     def ready(self) -> None:
         database_threads.size = settings.DATABASE_POOL_SIZE
+        got_request_exception.connect(log_unanswered)
+
+
+def log_unanswered(**_: Any) -> None:
+    """Django sends the signal for each exception that no view answers, and answers it with a 500."""
+    if isinstance(error := sys.exception(), Exception):
+        as_told(error)

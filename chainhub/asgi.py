@@ -11,7 +11,10 @@ http_application = get_asgi_application()
 
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 
+from chainhub.logs import request_id  # noqa: E402
+from chainhub.middleware import harmless_id  # noqa: E402
 from chainhub.shortway import ProgramsHandler, is_call  # noqa: E402
+from chains.actions.faults import as_told  # noqa: E402
 from chains.ws.routing import websocket_application  # noqa: E402
 
 programs_application = ProgramsHandler()
@@ -21,4 +24,21 @@ async def http(scope: Any, receive: Any, send: Any) -> None:
     await (programs_application if is_call(scope) else http_application)(scope, receive, send)
 
 
-application = ProtocolTypeRouter({"http": http, "websocket": websocket_application})
+def logged(application: Any) -> Any:
+    """``application`` with a request id in its log, where each exception that it raises is logged too."""
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        given = [value for name, value in scope["headers"] if name == b"x-request-id"]
+        request_id.set(harmless_id(b",".join(given).decode("latin-1")))
+        scope.get("chainhub.notes", {})["request"] = request_id.get()
+        try:
+            await application(scope, receive, send)
+        except Exception as error:
+            # Of a handshake, or of an answer that has begun: only the server can break that off.
+            as_told(error)
+            raise
+
+    return answer
+
+
+application = ProtocolTypeRouter({"http": logged(http), "websocket": logged(websocket_application)})

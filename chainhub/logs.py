@@ -1,7 +1,11 @@
-"""Logging that never writes a credential."""
+"""Logging that names the request and never writes a credential."""
 
 import logging
 import re
+from contextvars import ContextVar
+
+# Of the request or the WebSocket that is being answered; what it starts has a copy.
+request_id = ContextVar("request_id", default="")
 
 SECRETS = re.compile(
     r"(?P<name>authorization|cookie|x-api-key)(?P<sep>['\"]?\s*[:=]\s*)(?P<value>[^\r\n,}]+)"
@@ -31,4 +35,12 @@ class RedactSecrets(logging.Filter):
             record.exc_text = self.formatter.formatException(record.exc_info)
         if record.exc_text:
             record.exc_text = redact(record.exc_text)
+        return True
+
+
+class AddRequestId(logging.Filter):
+    """``request_id`` for the format of a line; "-" where no request is being answered."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = getattr(record, "request_id", None) or request_id.get() or "-"
         return True

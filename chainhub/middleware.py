@@ -12,6 +12,7 @@ from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.common import CommonMiddleware
 from django.middleware.security import SecurityMiddleware
 
+from chainhub.logs import request_id
 from chains.api.errors import problem_of, respond
 from chains.runtime.errors import ChainNotFound
 
@@ -19,8 +20,13 @@ from chains.runtime.errors import ChainNotFound
 REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
+def harmless_id(given: str) -> str:
+    """The caller's own id of the request, or a new one."""
+    return given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
 class RequestContext:
-    """Give the request an id (the caller's, where it is harmless) and the answer its safety headers."""
+    """Give the request its id, which the server's log has too, and the answer its safety headers."""
 
     sync_capable = False
     async_capable = True
@@ -31,7 +37,7 @@ class RequestContext:
 
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
         given = request.headers.get("X-Request-ID", "")
-        request.id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex  # type: ignore[attr-defined]
+        request.id = request_id.get() or harmless_id(given)  # type: ignore[attr-defined]
         if b"%2f" in getattr(request, "scope", {}).get("raw_path", b"").lower():
             # A server in front reads this slash as part of a name: it may guard another address.
             response: HttpResponseBase = respond(problem_of(ChainNotFound()), request)

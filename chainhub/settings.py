@@ -309,23 +309,28 @@ OPENAI_MODEL = env.str("OPENAI_MODEL", "gpt-4.1-mini")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"redact": {"()": "chainhub.logs.RedactSecrets"}},
+    "filters": {
+        "redact": {"()": "chainhub.logs.RedactSecrets"},
+        "request_id": {"()": "chainhub.logs.AddRequestId"},
+    },
     "formatters": {
-        "line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+        "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"},
     },
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
-            "filters": ["redact"],
+            "filters": ["redact", "request_id"],
             "formatter": "line",
         }
     },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
     "loggers": {
-        # Without its own handlers, which would print everything twice. What fails is logged where
-        # it fails; that a status is 4xx or 5xx is no news of its own.
+        # Without its own handlers, which would print everything twice. What nobody foresaw is logged
+        # by chains.actions.faults, once; that a status is 4xx or 5xx is no news of its own.
         "django": {"handlers": []},
         "django.request": {"level": "CRITICAL"},
+        # Scanners send any host name; the access log has the 400.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
         # At DEBUG these print whole requests, credentials included.
         "openai": {"level": "WARNING"},
         "httpx2": {"level": "WARNING"},

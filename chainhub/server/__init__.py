@@ -10,6 +10,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from daphne.server import Server as DaphneServer
@@ -120,7 +121,22 @@ class Server(DaphneServer):
                 reactor.stop()
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
-        return super().create_application(protocol, scope | {NOTES: protocol.notes})
+        inbox = super().create_application(protocol, scope | {NOTES: protocol.notes})
+        if inbox is not None:
+            application = self.connections[protocol]["application_instance"]
+            application.add_done_callback(partial(self._application_ended, protocol))
+        return inbox
+
+    def _application_ended(self, protocol: Any, application: "asyncio.Future[None]") -> None:
+        """What it raised, it has logged itself: all that is left to do is to tell the client.
+
+        Daphne looks once a second, logs it again, and fails for good at an answer that has begun.
+        """
+        details = self.connections.get(protocol, {"disconnected": 0})
+        details.pop("application_instance", None)
+        error = None if application.cancelled() else application.exception()
+        if error is not None and "disconnected" not in details:
+            protocol.handle_exception(error)
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
         """The application's ``send``: it waits while the client has too much to take already."""

@@ -161,8 +161,16 @@ class Request(WebRequest):
 
     def connectionLost(self, reason: Any) -> None:
         if self.application_queue and not self.finished:
-            self.log(left=True)
+            self.log(left=None if "failed" in self.notes else True)
         super().connectionLost(reason)
+
+    def handle_exception(self, exception: Exception) -> None:
+        """The application failed. An answer that has begun is broken off: nobody may take it for whole."""
+        if self._response_started:
+            self.notes["failed"] = True
+            self.channel.transport.abortConnection()
+        else:
+            super().handle_exception(exception)
 
     def log(self, *, left: bool | None = None) -> None:
         """``left`` where the client did not stay for the end."""

@@ -18,7 +18,8 @@ class Socket(WebSocketProtocol):
     """One WebSocket; it takes the connection over from the HTTP channel that it began as."""
 
     unanswered = 0
-    opened = False
+    # For the access log: what the handshake is answered with.
+    status = 403
 
     def connectionMade(self) -> None:
         self.notes: dict[str, Any] = {}
@@ -35,15 +36,20 @@ class Socket(WebSocketProtocol):
             log_access(
                 method="WS",
                 path=self.path,
-                status=101 if self.opened else 403,
+                status=self.status,
                 bytes=self.trafficStats.outgoingOctetsWireLevel,
                 ms=round(self.duration() * 1000),
                 notes=self.notes,
             )
 
     def onOpen(self) -> None:
-        self.opened = True
+        self.status = 101
         super().onOpen()
+
+    def handle_exception(self, exception: Exception) -> None:
+        if self.state == self.STATE_CONNECTING:
+            self.status = 500
+        super().handle_exception(exception)
 
     def dataReceived(self, data: bytes) -> None:
         super().dataReceived(data)

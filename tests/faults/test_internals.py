@@ -13,6 +13,7 @@ from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.base import BaseHandler
+from django.core.handlers.exception import response_for_exception
 from langchain_openai import ChatOpenAI
 from twisted.internet import abstract, tcp
 from twisted.internet.interfaces import IConsumer, IHalfCloseableDescriptor, IPushProducer
@@ -92,6 +93,9 @@ def test_whatever_is_overridden_is_still_there_to_be_overridden(ours, theirs):
         (WebRequest.handle_reply, "setResponseCode"),
         (WebRequest.process, "makeConnection"),
         (WebSocketProtocol.handle_exception, "sendCloseFrame"),
+        (WebRequest.handle_exception, "basic_error"),
+        # Every exception that no view answers is told by a signal, while it is handled.
+        (response_for_exception, "handle_uncaught_exception"),
     ],
 )
 def test_the_callers_still_call(caller, called):
@@ -111,6 +115,8 @@ def test_the_callers_still_call(caller, called):
         (http.Request.handleContentChunk, "content"),
         (WebRequest.__init__, "channel"),
         (WebRequest.process, "ws_factory"),
+        (WebRequest.handle_reply, "_response_started"),
+        (response_for_exception, "got_request_exception"),
         (WebRequest.process, "protocol"),
         (WebSocketProtocol.onConnect, "server_class"),
         (WebSocketFactory.buildProtocol, "factory"),
