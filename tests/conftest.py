@@ -209,12 +209,17 @@ def environment_of_servers(port: int) -> dict[str, str]:
     }
 
 
-def start_server(log: Path, **environment: str) -> Server:
+def start_server(log: Path, *, process_group: int | None = None, **environment: str) -> Server:
     port = free_port()
     variables = environment_of_servers(port) | environment
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "manage.py", "serve"], cwd=ROOT, env=variables, stdout=output, stderr=output
+            [sys.executable, "manage.py", "serve"],
+            cwd=ROOT,
+            env=variables,
+            stdout=output,
+            stderr=output,
+            process_group=process_group,
         )
     server = Server(url=f"http://127.0.0.1:{port}", process=process, log=log)
     wait_until(lambda: answers(f"{server.url}/readyz"), seconds=30, or_say=log.read_text)

@@ -6,10 +6,8 @@ parts of daphne, Twisted and autobahn that this leans on are listed in tests/fau
 
 import asyncio
 import logging
-import signal
 import socket
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -18,7 +16,6 @@ from daphne.server import reactor
 from twisted.internet import tcp
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ReactorNotRunning
 from twisted.logger import globalLogBeginner
 
 from chainhub.server.acceptor import Acceptor
@@ -26,6 +23,7 @@ from chainhub.server.access import NOTES
 from chainhub.server.http import Channel, Factory, Request
 from chainhub.server.limits import Limits
 from chainhub.server.processes import Lifeline
+from chainhub.server.signals import StopSignals
 from chainhub.server.websocket import Socket, SocketFactory
 
 logger = logging.getLogger(__name__)
@@ -39,6 +37,10 @@ MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 
 
 async def nothing() -> None:
+    pass
+
+
+def do_nothing() -> None:
     pass
 
 
@@ -97,14 +99,19 @@ class Server(DaphneServer):
         loop = reactor._asyncioEventloop
         asyncio.set_event_loop(loop)
         self.acceptor.start(loop)
+        hurry = self._hurry
         if self.lifeline is not None:
-            self.lifeline.listen(loop, stop=self.stop, hurry=self._hurry)
+            self.lifeline.listen(loop, stop=self.stop, hurry=hurry)
             loop.call_soon(self.lifeline.say_ready)
+            # A worker hears of haste from its supervisor: a host may send its one signal to every process.
+            hurry = do_nothing
+        # Twisted's own handlers fail at a second signal.
+        StopSignals(loop, stop=self.stop, hurry=hurry).listen()
         if self.ready_callable is not None:
             loop.call_soon(self.ready_callable)
         # Twisted waits for a Deferred that comes from a trigger before its shutdown.
         reactor.addSystemEventTrigger("before", "shutdown", self._start_drain)
-        reactor.run()
+        reactor.run(installSignalHandlers=False)
 
     def _take(self, connection: socket.socket, address: Any) -> None:
         """What Twisted's own port does with a connection that it has accepted."""
@@ -116,9 +123,7 @@ class Server(DaphneServer):
         """Begin to end, unless that has begun."""
         if not self.draining:
             self.draining = True
-            # A signal may have come at the same moment.
-            with suppress(ReactorNotRunning):
-                reactor.stop()
+            reactor.stop()
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
         inbox = super().create_application(protocol, scope | {NOTES: protocol.notes})
@@ -154,12 +159,7 @@ class Server(DaphneServer):
     async def _drain(self) -> None:
         """Take nothing new, let what runs finish, then interrupt it."""
         logger.info("Stopping: what runs may finish within %s s", self.limits.drain_s)
-        self.draining = True
         self.on_drain()
-        # A worker hears of haste from its supervisor: a host may send its one signal to every process.
-        once_more = signal.SIG_IGN if self.lifeline else lambda *_: reactor.callFromThread(self._hurry)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, once_more)
         self.acceptor.stop()
         await self._until(lambda: not self._under_way(), self.limits.drain_s)
         self.hurried = False

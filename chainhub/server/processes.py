@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+
+from chainhub.server.signals import StopSignals
 
 logger = logging.getLogger(__name__)
 
@@ -95,8 +96,7 @@ class Supervisor:
     async def run(self) -> bool:
         """Until told to stop by SIGTERM or SIGINT, and all have ended; whether that went as it should."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
+        StopSignals(loop, stop=self.stop, hurry=self.stop).listen()
         keepers = [asyncio.create_task(self._keep_one()) for _ in range(self.count)]
         for keeper in keepers:
             keeper.add_done_callback(self._kept)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.sync.client import ClientConnection, connect
@@ -23,11 +24,11 @@ StartServer = Callable[..., Server]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[StartServer]:
-    """Starts a server with these variables; after the test none of its processes lives."""
+    """Starts a server with these variables and options; after the test none of its processes lives."""
     started: list[Server] = []
 
-    def start(**environment: str) -> Server:
-        started.append(start_server(tmp_path / f"log{len(started)}", **environment))
+    def start(**options: Any) -> Server:
+        started.append(start_server(tmp_path / f"log{len(started)}", **options))
         return started[-1]
 
     yield start

@@ -15,6 +15,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
+from chainhub.server.signals import SAME_S
 from chains.models import Run
 from tests.conftest import ROOT, Server, add_chain, add_prompt, database_url, step, wait_until
 from tests.faults.conftest import ask, connection_to, open_socket
@@ -208,6 +209,7 @@ def test_a_second_signal_does_not_wait(start, alice_key, endless):
 
     server.process.send_signal(signal.SIGINT)
     wait_until(lambda: refuses(server), seconds=2)
+    time.sleep(SAME_S)
     server.process.send_signal(signal.SIGINT)
     began = time.monotonic()
 
@@ -215,6 +217,43 @@ def test_a_second_signal_does_not_wait(start, alice_key, endless):
     assert time.monotonic() - began < 4
     assert stream.read().decode().count("event: error") == 1
     assert Run.objects.get().status == "interrupted"
+
+
+GROUP_SIGNALS = {
+    "SIGTERM": [signal.SIGTERM],
+    "SIGINT twice": [signal.SIGINT, signal.SIGINT],
+    # To a process that is busy meanwhile.
+    "both at once": [signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGCONT],
+}
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+@pytest.mark.parametrize("numbers", GROUP_SIGNALS.values(), ids=GROUP_SIGNALS)
+def test_signals_to_the_whole_group_leave_no_traceback(start, processes, numbers):
+    server = start(process_group=0, WEB_CONCURRENCY=processes)
+
+    for number in numbers:
+        os.killpg(server.process.pid, number)
+
+    assert server.process.wait(10) == 0
+    assert "Stopping: " in server.log.read_text()
+    assert "Traceback" not in server.log.read_text()
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_signal_that_arrives_twice_at_once_hurries_nothing(start, alice_key, demo, processes):
+    """As from make, which passes on what the whole group has got."""
+    add_prompt("slow")
+    add_chain("slow", step("slow", extra={"delay_ms": 100, "words": 20}))
+    server = start(process_group=0, WEB_CONCURRENCY=processes)
+    stream = ask(server, alice_key, "/chains/slow/stream")
+
+    for _ in range(2):
+        os.killpg(server.process.pid, signal.SIGTERM)
+        time.sleep(0.1)
+
+    assert stream.read().decode().endswith("event: end\r\n\r\n")
+    assert server.process.wait(10) == 0
 
 
 def test_a_port_that_is_taken_is_an_error(server):

@@ -2,7 +2,9 @@
 
 import asyncio
 import resource
+import signal
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,6 +14,15 @@ pytestmark = pytest.mark.alone
 
 # They get the number of their lifeline, and say "ready" on it.
 READY = "import os, sys, time; os.write(int(sys.argv[1]), b'.');"
+
+
+@pytest.fixture(autouse=True)
+def signals_of_pytest() -> Iterator[None]:
+    """A supervisor keeps those that stop it, to the end of its process."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def supervise(script: str, *, stop_after_s: float | None = None, **options) -> tuple[bool, list[int]]:

@@ -1,0 +1,36 @@
+"""The signals that tell a process to stop."""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+
+# make and process managers pass a signal on that the whole process group has got: both count as one.
+SAME_S = 0.3
+
+
+class StopSignals:
+    """The first SIGTERM or SIGINT calls ``stop`` in the event loop, each later one ``hurry``."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, *, stop: Callable[[], None], hurry: Callable[[], None]
+    ):
+        self.loop, self.stop, self.hurry = loop, stop, hurry
+        self.first_at: float | None = None
+
+    def listen(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._arrived())
+
+    def _arrived(self) -> None:
+        # A process whose event loop is closed is about to exit anyway.
+        with suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self._tell)
+
+    def _tell(self) -> None:
+        now = self.loop.time()
+        if self.first_at is None:
+            self.first_at = now
+            self.stop()
+        elif now - self.first_at > SAME_S:
+            self.hurry()
