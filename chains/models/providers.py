@@ -41,11 +41,16 @@ class SecondsField(models.FloatField):
         super().__init__(*args, **kwargs)
 
 
+def kind_choices() -> list[tuple[str, str]]:
+    """The kinds of the runtime. A migration names this function, so that a new kind needs none."""
+    return [(name, kind.label) for name, kind in KINDS.items()]
+
+
 class Provider(models.Model):
     """An endpoint and its credential are one record, so that a key only ever goes to its host."""
 
     slug = SlugField()
-    kind = models.CharField(max_length=32, choices=[(name, kind.label) for name, kind in KINDS.items()])
+    kind = models.CharField(max_length=32, choices=kind_choices)
     base_url = models.CharField(
         "endpoint",
         max_length=500,
