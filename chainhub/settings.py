@@ -188,6 +188,9 @@ else:
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+# Only the channel layer reads REDIS_URL, and no code of ours sends or receives over it: processes share
+# what they know in the database, and tokens go straight to their socket. It stands ready for notices
+# between processes; the in-memory layer does not cross from one process to another.
 REDIS_URL = env.str("REDIS_URL", "")
 CHANNEL_LAYERS = {
     "default": (

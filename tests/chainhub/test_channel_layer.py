@@ -1,40 +1,49 @@
-"""The channel layer of the settings: in memory, or Redis where REDIS_URL says so."""
+"""The channel layer is configured by REDIS_URL, and nothing uses it yet."""
 
-import asyncio
 import os
+import subprocess
+import sys
 
 import pytest
-from channels.layers import get_channel_layer
+from websockets.sync.client import connect
+
+from tests.conftest import ROOT, environment_of_servers, start_server, stop_server
+from tests.ws.conftest import Socket, kinds, session_cookie
+
+NOBODY_THERE = "redis://127.0.0.1:1"
+LAYER = (
+    "import django; django.setup(); from channels.layers import get_channel_layer; print(get_channel_layer())"
+)
 
 
-@pytest.fixture
-async def layer():
-    layer = get_channel_layer()
-    yield layer
-    await layer.flush()
+@pytest.mark.parametrize(
+    ("url", "layer"), [("", "InMemoryChannelLayer"), (NOBODY_THERE, "RedisChannelLayer")]
+)
+def test_it_is_redis_exactly_where_the_environment_says_so(shared_db, url, layer):
+    variables = {"DJANGO_SETTINGS_MODULE": "chainhub.settings", "ENV_FILE": os.devnull, "REDIS_URL": url}
+    done = subprocess.run(
+        [sys.executable, "-c", LAYER],
+        cwd=ROOT,
+        env=environment_of_servers(0) | variables,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert layer in done.stdout
 
 
-def test_it_is_redis_exactly_where_the_environment_says_so():
-    is_redis = type(get_channel_layer()).__name__ == "RedisChannelLayer"
+def test_without_redis_the_server_is_ready_and_the_playground_streams(shared_db, joke, alice, tmp_path):
+    server = start_server(tmp_path / "log", REDIS_URL=NOBODY_THERE)
+    try:
+        with connect(
+            f"{server.websocket_url}/ws/chains/joke/",
+            origin=server.url,
+            additional_headers={"Cookie": session_cookie(alice)},
+        ) as connection:
+            messages = kinds(Socket(connection).run())
+    finally:
+        stop_server(server)
 
-    assert is_redis == bool(os.environ.get("REDIS_URL"))
-
-
-async def test_a_message_to_a_group_reaches_its_member(layer):
-    channel = await layer.new_channel()
-    await layer.group_add("people", channel)
-
-    await layer.group_send("people", {"type": "hello"})
-
-    assert await asyncio.wait_for(layer.receive(channel), 5) == {"type": "hello"}
-
-
-async def test_a_member_may_wait_longer_than_a_connection_to_redis_does_by_default(layer):
-    channel = await layer.new_channel()
-    waiting = asyncio.ensure_future(layer.receive(channel))
-    # redis-py gives up reading after five seconds unless it is told otherwise.
-    await asyncio.sleep(5.5)
-
-    await layer.send(channel, {"type": "late"})
-
-    assert await asyncio.wait_for(waiting, 5) == {"type": "late"}
+    assert messages[-1] == "finished"
+    assert "ERROR" not in server.log.read_text()
