@@ -30,6 +30,17 @@ def is_call(scope: Any) -> bool:
     return b"origin" not in names and bool(names & {b"authorization", b"x-api-key"})
 
 
+# The other middlewares of the settings, and why a call with a key needs none of them.
+LEFT_OUT = {
+    "corsheaders.middleware.CorsMiddleware": "What has an Origin goes the long way.",
+    "servestatic.middleware.ServeStaticMiddleware": "No address of a run is that of a file.",
+    "django.contrib.sessions.middleware.SessionMiddleware": "The key says who calls; no cookie counts.",
+    "django.middleware.csrf.CsrfViewMiddleware": "No browser sends a key by itself.",
+    "django.contrib.auth.middleware.AuthenticationMiddleware": "The views look the key up themselves.",
+    "django.contrib.messages.middleware.MessageMiddleware": "Messages are for pages.",
+}
+
+
 class ProgramsHandler(ASGIHandler):
     """Django's handler with the middlewares above, and without threads."""
 

@@ -6,8 +6,9 @@ import urllib.error
 import urllib.request
 
 import pytest
+from django.conf import settings
 
-from chainhub.shortway import is_call
+from chainhub.shortway import LEFT_OUT, MIDDLEWARE, is_call
 from tests.conftest import add_chain, add_prompt, step
 
 BODY = {"input": {"topic": "cats"}}
@@ -49,6 +50,20 @@ def ask(server, method: str, path: str, body: object, key: str, **headers: str):
 def chains(joke):
     add_prompt("failing")
     add_chain("failing", step("failing", extra={"fail": "failed"}))
+
+
+def original(middleware) -> str:
+    """The name in the settings of what the short way has, or has in the event loop."""
+    theirs = getattr(middleware, "hooks_class", middleware)
+    return f"{theirs.__module__}.{theirs.__qualname__}"
+
+
+def test_each_middleware_is_on_the_short_way_too_or_left_out_for_a_reason():
+    taken = [original(middleware) for middleware in MIDDLEWARE]
+
+    assert [name for name in settings.MIDDLEWARE if name not in LEFT_OUT] == taken
+    assert [name for name in settings.MIDDLEWARE if name not in taken] == list(LEFT_OUT)
+    assert all(LEFT_OUT.values())
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
