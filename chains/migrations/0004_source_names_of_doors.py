@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chains', '0002_code_chains_and_feedback'),
+        ('chains', '0003_provider_kinds_are_those_of_the_runtime'),
     ]
 
     operations = [
