@@ -4,19 +4,23 @@ import { Configuration } from "./configuration.js";
 import { backText, lostText, showConnection } from "./connection.js";
 import { Conversation } from "./conversation.js";
 import { faultText } from "./fields.js";
+import { RunButtons } from "./run-buttons.js";
 import { Runner } from "./runner.js";
-import { following, goToEnd, TurnView } from "./transcript.js";
+import { reader, TurnView } from "./transcript.js";
 
 const config = JSON.parse(document.getElementById("playground-config").textContent);
 const byId = (id) => document.getElementById(id);
 const [list, composer, question] = ["turns", "composer", "question"].map(byId);
-const [sendButton, stopButton, startOver] = ["send", "stop", "start-over"].map(byId);
 const [empty, announcer, composerError] = ["chat-empty", "announcer", "composer-error"].map(byId);
+const startOver = byId("start-over");
 
 const conversation = new Conversation(config);
-const configuration = new Configuration({
-  choices: config.config_choices,
-  defaults: config.config_defaults,
+const configuration = new Configuration(config);
+const buttons = new RunButtons({
+  run: byId("send"),
+  stop: byId("stop"),
+  off: "hidden",
+  onStop: () => runner.stop(),
 });
 // By turn, in the order of the conversation.
 const views = new Map();
@@ -49,10 +53,8 @@ const runner = new Runner(config, {
   back(id) {
     if (conversation.last) ended({ problem: backText(id) });
   },
-  state(state) {
-    showConnection(state, config.sign_in_path);
-    showControls();
-  },
+  state: (state) => showConnection(state, config.sign_in_path),
+  changed: showControls,
 });
 
 const timings = ({ first_token_ms, latency_ms }) => ({ first_token_ms, latency_ms });
@@ -65,8 +67,7 @@ function problemOf(message, errors = []) {
 function ended(change) {
   Object.assign(conversation.last, change);
   conversation.keep();
-  following(renderLast);
-  showControls();
+  reader.following(renderLast);
 }
 
 function send() {
@@ -95,12 +96,11 @@ function ask(change) {
   const problem = runner.start({ input: conversation.input(), config: chosen }, () => {
     announcer.textContent = "";
     showTurns();
-    goToEnd();
+    reader.goToEnd();
   });
   if (problem) conversation.turns = before;
   conversation.keep();
   say(problem);
-  showControls();
 }
 
 function say(problem) {
@@ -138,16 +138,9 @@ function renderLast() {
   views.get(conversation.last)?.render({ isLast: true });
 }
 
-// The focus goes along from Send to Stop and back: a hidden button would drop it.
 function showControls() {
-  const { isRunning } = runner;
-  const [from, to] = isRunning ? [sendButton, stopButton] : [stopButton, sendButton];
-  const hadFocus = document.activeElement === from;
-  to.hidden = false;
-  sendButton.disabled = !runner.isReady;
-  if (hadFocus) to.focus();
-  from.hidden = true;
-  startOver.disabled = isRunning || conversation.turns.length === 0;
+  buttons.show(runner);
+  startOver.disabled = runner.isRunning || conversation.turns.length === 0;
 }
 
 composer.addEventListener("submit", (event) => {
@@ -160,7 +153,6 @@ question.addEventListener("keydown", (event) => {
   send();
 });
 question.addEventListener("input", () => say(""));
-stopButton.addEventListener("click", () => runner.stop());
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && runner.isRunning) runner.stop();
 });
@@ -172,5 +164,5 @@ startOver.addEventListener("click", () => {
 });
 
 showTurns();
-if (conversation.last) goToEnd();
+if (conversation.last) reader.goToEnd();
 runner.connect();

@@ -4,7 +4,7 @@ import { faultText, FieldSet } from "./fields.js";
 
 export class Configuration {
   // Both as the server gives them: [[name, ...], ...]. A chain that offers no choice has no section.
-  constructor({ choices, defaults }) {
+  constructor({ config_choices: choices, config_defaults: defaults }) {
     this.section = document.getElementById("config");
     this.fields = this.section && new FieldSet(this.section, { choices });
     this.defaults = new Map(defaults.map(([name, value]) => [name, JSON.stringify(value)]));

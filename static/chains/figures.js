@@ -1,7 +1,7 @@
 // How a run's figures read, the same as on the pages the server renders.
 
 export const NONE = "–";
-export const UNKNOWN = "unknown";
+const UNKNOWN = "unknown";
 
 export function duration(milliseconds) {
   if (milliseconds === null || milliseconds === undefined) return NONE;
@@ -22,8 +22,16 @@ export function tokens(input, output) {
   return `${shown(input)} in, ${shown(output)} out`;
 }
 
+// How long a run took, as far as that is known.
+export function timingsText({ first_token_ms: first, latency_ms: total } = {}) {
+  const parts = [];
+  if (first !== null && first !== undefined) parts.push(`first token ${duration(first)}`);
+  if (total !== undefined) parts.push(`total ${duration(total)}`);
+  return parts.join(" · ");
+}
+
 // Which version of a configured chain, or which software a chain in code comes from.
-export function versionText({ version, package: software }) {
+function versionText({ version, package: software }) {
   return version === null ? software || NONE : `version ${version}`;
 }
 
@@ -42,7 +50,7 @@ export function asText(value) {
 }
 
 // Null for what is no message, "" for one that says nothing, as those that call tools.
-export function messageText(value) {
+function messageText(value) {
   if (value === null || typeof value !== "object" || !("type" in value && "content" in value)) return null;
   const blocks = Array.isArray(value.content) ? value.content : [value.content];
   const texts = blocks.map((block) => (typeof block === "string" ? block : block?.text));

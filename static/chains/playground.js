@@ -5,6 +5,7 @@ import { backText, lostText, showConnection } from "./connection.js";
 import { Thumbs } from "./feedback.js";
 import { InputForm } from "./form.js";
 import { RunHistory } from "./history.js";
+import { RunButtons } from "./run-buttons.js";
 import { Runner } from "./runner.js";
 import { listenForShortcuts } from "./shortcuts.js";
 import { Snippets } from "./snippets.js";
@@ -15,11 +16,15 @@ const config = JSON.parse(document.getElementById("playground-config").textConte
 const panel = document.getElementById("input-panel");
 
 const form = new InputForm(panel, { choices: config.choices, maxBytes: config.max_frame_bytes });
-const configuration = new Configuration({
-  choices: config.config_choices,
-  defaults: config.config_defaults,
-});
+const configuration = new Configuration(config);
 const view = new RunView();
+const stop = () => runner.stop();
+const buttons = new RunButtons({
+  run: document.getElementById("run"),
+  stop: document.getElementById("stop"),
+  off: "disabled",
+  onStop: stop,
+});
 const runs = new RunHistory(config.history_path);
 const snippets = new Snippets(document.getElementById("snippets"), config.chain_path);
 const thumbsElement = document.querySelector("[data-thumbs]");
@@ -54,10 +59,8 @@ const runner = new Runner(config, {
     view.showProblem(backText(id), id ? runner.runPath(id) : null);
     runs.refresh();
   },
-  state(state) {
-    showConnection(state, config.sign_in_path);
-    if (!runner.isRunning) view.runButton.disabled = state !== "connected";
-  },
+  state: (state) => showConnection(state, config.sign_in_path),
+  changed: () => buttons.show(runner),
 });
 
 // Says errors at their fields; what belongs to none of them is part of the text.
@@ -95,8 +98,6 @@ window.addEventListener("pageshow", () => {
   configuration.showChanges();
   showSnippets();
 });
-const stop = () => runner.stop();
-view.stopButton.addEventListener("click", stop);
 listenForShortcuts({ run, stop, focusForm: () => form.focusFirst() });
 
 const inputTabs = document.getElementById("input-tabs");

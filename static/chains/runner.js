@@ -13,6 +13,7 @@ export class Runner {
 
   // `handlers`: started, step, chunk, finished and failed take the server's message, refused one that
   // stands in place of a run, complained any other error; lost and back a run's id or ""; state a word.
+  // `changed` is called after whatever may have changed `isRunning` or `isReady`.
   constructor(config, handlers) {
     this.#config = config;
     this.#handlers = handlers;
@@ -49,6 +50,7 @@ export class Runner {
     this.#lost = null;
     onStart();
     this.#socket.send(frame);
+    this.#handlers.changed();
     return "";
   }
 
@@ -69,6 +71,7 @@ export class Runner {
     } else if (type === "finished" || type === "failed") this.#current = null;
     else if (type !== "step" && type !== "chunk") return;
     this.#handlers[type]?.(message);
+    if (!this.#current) this.#handlers.changed();
   }
 
   // A refused start; once a run has an id, an error frame is about another frame.
@@ -76,6 +79,7 @@ export class Runner {
     if (!this.#current || this.#current.id) return this.#handlers.complained?.(message);
     this.#current = null;
     this.#handlers.refused(message);
+    this.#handlers.changed();
   }
 
   #stateChanged(state) {
@@ -90,5 +94,6 @@ export class Runner {
       this.#handlers.back(lost);
     }
     this.#handlers.state(state);
+    this.#handlers.changed();
   }
 }

@@ -1,6 +1,9 @@
 // What the page shows of a run: the answer as it comes, state, steps, figures. Text only, never HTML.
 
+import { Chunks } from "./chunks.js";
 import * as figures from "./figures.js";
+import { Follower } from "./follower.js";
+import { StreamedText } from "./streamed-text.js";
 
 const TIMER_EVERY_MS = 100;
 // A screen reader gets what came since last time, not each token.
@@ -13,30 +16,26 @@ const byId = (id) => document.getElementById(id);
 export class RunView {
   constructor() {
     this.answer = byId("answer");
-    this.output = byId("output");
+    this.follower = new Follower(this.answer, NEAR_END_PX);
+    this.text = new StreamedText(byId("output"), this.follower);
     this.status = byId("status");
-    this.runButton = byId("run");
-    this.stopButton = byId("stop");
     this.steps = [...document.querySelectorAll("[data-step]")];
-    this.pendingText = "";
     this.unannounced = "";
-    this.frame = null;
   }
 
   begin() {
     this.startedAt = performance.now();
-    this.streamed = [];
-    this.pendingText = this.unannounced = "";
+    this.chunks = new Chunks();
+    this.unannounced = "";
     this.models = new Map();
     this.started = null;
-    this.output.replaceChildren();
+    this.text.replace("");
     byId("placeholder").hidden = true;
     byId("announcer").textContent = "";
     this.hideProblem();
     for (const id of ["first-token", "tokens", "cost", "versions"]) byId(id).textContent = figures.NONE;
     for (const step of this.steps) this.#markStep(step, "waiting");
     this.#setStatus("running", "Running");
-    this.#setRunning(true);
     this.answer.setAttribute("aria-busy", "true");
     this.#tick();
     this.timer = setInterval(() => this.#tick(), TIMER_EVERY_MS);
@@ -67,30 +66,26 @@ export class RunView {
   }
 
   addChunk(value) {
-    if (!this.streamed.length) {
+    if (this.chunks.isEmpty) {
       byId("first-token").textContent = figures.duration(performance.now() - this.startedAt);
     }
-    const text = figures.chunkText(value);
-    if (text === null) return this.#replaceText(this.#wholeOf(value));
-    this.streamed.push(text);
-    this.pendingText += text;
-    this.unannounced += text;
-    this.frame ??= requestAnimationFrame(() => this.#flush());
+    const { added, whole } = this.chunks.add(value);
+    if (whole !== undefined) return this.#replace(whole);
+    this.text.add(added);
+    this.unannounced += added;
   }
 
   finish(outcome) {
-    this.#flush();
-    if (outcome.output !== undefined && outcome.output !== null) {
-      const text = figures.asText(outcome.output);
-      if (text !== this.output.textContent) this.#replaceText(text);
-    }
+    this.text.flush();
+    const { output } = outcome;
+    if (output !== undefined && output !== null) this.#replace(figures.asText(output));
     this.#showFigures(outcome);
     this.#end("done", "Done");
   }
 
   // A run that ended without an answer. What came of it stays.
   fail(outcome, { cancelled = false } = {}) {
-    this.#flush();
+    this.text.flush();
     this.#showFigures(outcome);
     for (const step of this.steps) {
       if (step.dataset.status === "started") this.#markStep(step, cancelled ? "cancelled" : "failed");
@@ -104,7 +99,7 @@ export class RunView {
     link.hidden = !href;
     if (href) link.href = href;
     byId("problem").hidden = false;
-    this.answer.scrollTop = this.answer.scrollHeight;
+    this.follower.goToEnd();
   }
 
   hideProblem() {
@@ -118,23 +113,11 @@ export class RunView {
     this.#announce();
     this.answer.setAttribute("aria-busy", "false");
     this.#setStatus(status, text);
-    this.#setRunning(false);
   }
 
   #setStatus(status, text) {
     this.status.textContent = text;
     this.status.dataset.status = status;
-  }
-
-  // The focus goes along from Run to Stop and back: a disabled button would drop it.
-  #setRunning(isRunning) {
-    const [from, to] = isRunning
-      ? [this.runButton, this.stopButton]
-      : [this.stopButton, this.runButton];
-    const hadFocus = document.activeElement === from;
-    to.disabled = false;
-    if (hadFocus) to.focus();
-    from.disabled = true;
   }
 
   #tick() {
@@ -160,39 +143,8 @@ export class RunView {
     step.querySelector("[data-step-details]").hidden = true;
   }
 
-  // One paint per frame, however many tokens came.
-  #flush() {
-    if (this.frame !== null) cancelAnimationFrame(this.frame);
-    this.frame = null;
-    if (!this.pendingText) return;
-    this.#following(() => this.output.append(this.pendingText));
-    this.pendingText = "";
-  }
-
-  #replaceText(text) {
-    this.#following(() => {
-      this.output.textContent = text;
-    });
-    this.pendingText = "";
-    this.unannounced = text;
-  }
-
-  // Follow the growing answer only while its end is in view: a reader who scrolled up stays there.
-  #following(change) {
-    const { scrollHeight, scrollTop, clientHeight } = this.answer;
-    const isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
-    change();
-    if (isAtEnd) this.answer.scrollTop = this.answer.scrollHeight;
-  }
-
-  // Lists grow by their new items; an object comes whole each time, as far as it is known.
-  #wholeOf(value) {
-    if (!Array.isArray(value)) {
-      this.streamed = [value];
-      return figures.asText(value);
-    }
-    this.streamed.push(...value);
-    return figures.asText(this.streamed);
+  #replace(text) {
+    if (this.text.replace(text)) this.unannounced = text;
   }
 
   #announce() {
