@@ -120,3 +120,22 @@ async def test_an_answer_can_be_judged_with_words(open_page, alice_session, choo
     await expect(page.get_by_role("button", name="Bad answer")).to_have_attribute("aria-pressed", "false")
     await feedback.arefresh_from_db()
     assert (feedback.score, feedback.comment) == (1, "")
+
+
+async def test_the_first_word_on_a_run_is_shown_on_its_page(open_page, alice_session, choosy):
+    page = await playground(open_page, alice_session, "choosy")
+    await page.locator("[name=topic]").fill("cats")
+    await page.locator("#run").click()
+    await expect(page.locator("#status")).to_have_text("Done")
+    run = await Run.objects.aget()
+
+    await page.goto(f"/runs/{run.id}/")
+    await page.get_by_role("button", name="Bad answer").click()
+    await expect(page.locator("[data-thumbs-said]")).to_have_text("You found this answer bad.")
+    await expect(page.get_by_role("button", name="Bad answer")).to_have_attribute("aria-pressed", "true")
+    await page.get_by_label("What was wrong?").fill("No dogs")
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.locator("#given-comment")).to_have_text("No dogs")
+
+    feedback = await Feedback.objects.aget()
+    assert (feedback.run_id, feedback.score, feedback.comment) == (run.id, 0, "No dogs")
