@@ -5,7 +5,7 @@ from importlib.resources import files
 import pytest
 from playwright.async_api import Page, expect
 
-from chains.models import Feedback, Run
+from chains.models import Chain, Feedback, Run
 from tests.conftest import add_chain, add_prompt, step
 
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text()
@@ -135,3 +135,13 @@ async def test_a_conversation_breaks_no_rule_of_accessibility_on_a_narrow_screen
     results = await page.evaluate("axe.run()")
     assert [(fault["id"], fault["nodes"][0]["html"]) for fault in results["violations"]] == []
     assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+async def test_the_name_of_the_chain_stands_whole_above_its_answers(open_page, alice_session, talk):
+    name = "A conversation with a name that is longer than the header has room for"
+    await Chain.objects.filter(slug="talk").aupdate(name=name)
+    page = await chat(open_page, alice_session, "talk")
+    await ask(page, "first")
+
+    heading = page.locator(".turn").get_by_role("heading", name=name)
+    assert await heading.evaluate("(heading) => heading.scrollWidth <= heading.clientWidth")
