@@ -3,10 +3,10 @@
 import { Configuration } from "./configuration.js";
 import { backText, lostText, showConnection } from "./connection.js";
 import { Conversation } from "./conversation.js";
-import { faultText } from "./fields.js";
 import { RunButtons } from "./run-buttons.js";
 import { Runner } from "./runner.js";
 import { reader, TurnView } from "./transcript.js";
+import { faultText } from "./values.js";
 
 const config = JSON.parse(document.getElementById("playground-config").textContent);
 const byId = (id) => document.getElementById(id);

@@ -1,13 +1,15 @@
 // What a caller may choose of a chain; only what differs from the chain's own choice is sent.
 
-import { faultText, FieldSet } from "./fields.js";
+import { Choices } from "./choices.js";
+import { FieldSet } from "./fields.js";
+import { faultText } from "./values.js";
 
 export class Configuration {
   // Both as the server gives them: [[name, ...], ...]. A chain that offers no choice has no section.
   constructor({ config_choices: choices, config_defaults: defaults }) {
     this.section = document.getElementById("config");
     this.fields = this.section && new FieldSet(this.section, { choices });
-    this.defaults = new Map(defaults.map(([name, value]) => [name, JSON.stringify(value)]));
+    this.choices = new Choices(defaults);
     this.changes = document.getElementById("config-changes");
     for (const event of ["input", "change"]) {
       this.section?.addEventListener(event, () => this.showChanges());
@@ -17,7 +19,7 @@ export class Configuration {
 
   // As it is sent, or undefined where nothing is changed; what cannot be read is left out.
   draft() {
-    return this.#config(this.fields?.collected(() => {}) ?? []);
+    return this.choices.config(this.fields?.collected(() => {}) ?? []);
   }
 
   // { config } or { invalid: true }, with each error said at its field.
@@ -25,16 +27,9 @@ export class Configuration {
     if (!this.fields) return {};
     this.fields.clearErrors();
     const { entries, invalid } = this.fields.read();
-    if (!invalid) return { config: this.#config(entries) };
+    if (!invalid) return { config: this.choices.config(entries) };
     this.section.open = true;
     return { invalid };
-  }
-
-  #config(entries) {
-    const changed = entries.filter(
-      ([name, value]) => JSON.stringify(value) !== this.defaults.get(name),
-    );
-    return changed.length ? { configurable: Object.fromEntries(changed) } : undefined;
   }
 
   // Takes the errors that are about the config; returns the others.

@@ -5,46 +5,7 @@
 
 import { FileInput } from "./files.js";
 import { MessageList } from "./messages.js";
-
-export class InvalidValue extends Error {}
-
-const READERS = {
-  text: (control) => (control.value === "" ? undefined : control.value),
-  file: (control) => (control.value === "" ? undefined : control.value),
-  choice: (control) => (control.value === "" ? undefined : control.value),
-  boolean: (control) => control.checked,
-  integer: (control) => readNumber(control, true),
-  number: (control) => readNumber(control, false),
-  json: readJSON,
-  messages: readJSON,
-};
-
-function readNumber(control, isWhole) {
-  if (control.validity.badInput) throw new InvalidValue("Enter a number.");
-  if (control.value === "") return undefined;
-  const value = Number(control.value);
-  if (!Number.isFinite(value)) throw new InvalidValue("Enter a number.");
-  if (isWhole && !Number.isInteger(value)) throw new InvalidValue("Enter a whole number.");
-  if (isWhole && !Number.isSafeInteger(value)) {
-    throw new InvalidValue("This number is too large to be sent exactly.");
-  }
-  if (control.min !== "" && value < Number(control.min)) {
-    throw new InvalidValue(`Enter ${control.min} or more.`);
-  }
-  if (control.max !== "" && value > Number(control.max)) {
-    throw new InvalidValue(`Enter ${control.max} or less.`);
-  }
-  return value;
-}
-
-function readJSON(control) {
-  if (control.value.trim() === "") return undefined;
-  try {
-    return JSON.parse(control.value);
-  } catch (error) {
-    throw new InvalidValue(`Not valid JSON: ${error.message}`);
-  }
-}
+import { InvalidValue, readValue, valueText } from "./values.js";
 
 class Field {
   constructor(element, { maxBytes }) {
@@ -77,7 +38,7 @@ class Field {
 
   // The field's value; undefined when left empty. Choices that are no strings carry their JSON.
   read() {
-    const value = READERS[this.kind](this.control);
+    const value = readValue(this.kind, this.control);
     if (value === undefined && this.kind === "messages" && this.isRequired) return [];
     if (value === undefined && this.isRequired) throw new InvalidValue("This field is required.");
     return this.kind === "choice" && this.choices?.has(value) ? this.choices.get(value) : value;
@@ -91,10 +52,7 @@ class Field {
 
   fill(value) {
     if (this.kind === "boolean") this.control.checked = value === true;
-    else if (value === undefined || value === null) this.control.value = "";
-    else if (this.kind === "json" || this.kind === "messages") {
-      this.control.value = JSON.stringify(value, null, 2);
-    } else this.control.value = typeof value === "string" ? value : JSON.stringify(value);
+    else this.control.value = valueText(this.kind, value);
     this.stand?.show();
   }
 
@@ -159,9 +117,4 @@ export class FieldSet {
   #edited(target) {
     this.all.find(({ element }) => element.contains(target))?.say("");
   }
-}
-
-// An error of the server, { loc, msg }, as text; `loc` from where the reader already is.
-export function faultText(loc, msg) {
-  return loc.length ? `${loc.join(".")}: ${msg}` : msg;
 }

@@ -1,8 +1,6 @@
 // A file as a value: chosen or dropped, kept as base64 in the textarea it stands in for.
 
-// What else a frame holds beside the file.
-const ROOM_FOR_THE_REST = 1024;
-const KB = 1024;
+import { bytesIn, bytesThatFit, sizeText } from "./sizes.js";
 
 // A file that misses its target would replace the page.
 for (const event of ["dragover", "drop"]) {
@@ -11,17 +9,11 @@ for (const event of ["dragover", "drop"]) {
   });
 }
 
-export function sizeText(bytes) {
-  if (bytes < KB) return `${bytes} bytes`;
-  if (bytes < KB * KB) return `${Math.round(bytes / KB)} KB`;
-  return `${(bytes / KB / KB).toFixed(1)} MB`;
-}
-
 export class FileInput {
   constructor(element, textarea, { maxBytes, onProblem }) {
     const slot = (name) => element.querySelector(`[data-file-${name}]`);
     Object.assign(this, { element, textarea, onProblem });
-    this.largest = Math.floor((maxBytes - ROOM_FOR_THE_REST) / 4) * 3;
+    this.largest = bytesThatFit(maxBytes);
     this.input = slot("input");
     this.chosen = slot("chosen");
     this.nameSlot = slot("name");
@@ -54,8 +46,7 @@ export class FileInput {
     this.verb.textContent = length ? "Choose another file" : "Choose a file";
     if (!length) this.name = "";
     this.nameSlot.textContent = this.name || "A file";
-    const padding = /=*$/.exec(this.textarea.value.slice(-2))[0].length;
-    this.sizeSlot.textContent = sizeText(Math.floor((length * 3) / 4) - padding);
+    this.sizeSlot.textContent = sizeText(bytesIn(this.textarea.value));
   }
 
   #listenForDrops() {

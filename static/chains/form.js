@@ -1,6 +1,7 @@
 // The input form: reads it as the chain's input, fills it from one, shows errors at their fields.
 
-import { faultText, FieldSet, InvalidValue } from "./fields.js";
+import { FieldSet } from "./fields.js";
+import { faultText, InvalidValue } from "./values.js";
 
 export class InputForm {
   constructor(panel, { choices, maxBytes }) {

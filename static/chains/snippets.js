@@ -1,13 +1,13 @@
 // The same call as code: curl, Python, JavaScript, each with the current input.
 
 // In single quotes a shell changes nothing; a quote inside closes, escapes and opens again.
-export function shellQuoted(text) {
+function shellQuoted(text) {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
 // JSON on one line with a space after separators. A line break in JSON is always layout: inside
 // strings it is written \n.
-export function oneLineJSON(value) {
+function oneLineJSON(value) {
   return JSON.stringify(value, null, 1)
     .replace(/([{[])\n */g, "$1")
     .replace(/\n *([}\]])/g, "$1")
@@ -15,7 +15,7 @@ export function oneLineJSON(value) {
 }
 
 // A JSON string is a Python string as it stands; only the three constants differ.
-export function pythonLiteral(value, indent = "") {
+function pythonLiteral(value, indent = "") {
   if (value === null || value === undefined) return "None";
   if (value === true) return "True";
   if (value === false) return "False";
@@ -86,6 +86,12 @@ const { output } = await response.json();
 console.log(output);`,
 };
 
+// The code that calls the chain at `url`. `call` is what a run is asked for: { input, config }, config
+// being undefined where there is none.
+export function codeOf(name, url, call) {
+  return WRITERS[name](url, call);
+}
+
 export class Snippets {
   constructor(section, path) {
     this.url = new URL(path, window.location.href).href;
@@ -96,10 +102,9 @@ export class Snippets {
     });
   }
 
-  // `call` is what a run is asked for: { input, config }, config being undefined where there is none.
   show(call) {
     for (const code of this.codes) {
-      code.textContent = WRITERS[code.dataset.snippet](this.url, call);
+      code.textContent = codeOf(code.dataset.snippet, this.url, call);
     }
   }
 
