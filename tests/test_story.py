@@ -31,7 +31,7 @@ def test_an_edit_that_is_published_answers_the_next_call(editor, async_client, c
     message = {"messages-0-role": "human", "messages-0-content": "Tell a joke about {topic}."}
     editor.submit("/admin/chains/prompt/add/", button="_publish", slug="joke", **message)
     step = {"name": "answer", "prompt": "joke", "provider": "demo", "model": "demo-echo"}
-    step |= {"params": "delay_ms = 0"}
+    step |= {"extra": "delay_ms = 0"}
     steps = {f"steps-0-{name}": value for name, value in step.items()}
     editor.submit("/admin/chains/chain/add/", button="_publish", slug="comedian", **steps)
 

@@ -1,5 +1,6 @@
 """The cast of the admin's tests, and a browser that posts forms as they stand on the page."""
 
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -10,8 +11,23 @@ from chains.runtime.spec.chain import parse_spec
 from chains.runtime.steps.prompts import PromptSpec
 
 
+class Form(dict):
+    """What a browser would send, by name; and the names of all that can be filled in or pressed."""
+
+    def __init__(self, values=(), names=()):
+        super().__init__(values)
+        self.names = set(names)
+
+    def __or__(self, filled):
+        return Form(super().__or__(filled), self.names)
+
+    def has(self, name):
+        """Also in a row that a script would add: the page has a blank one."""
+        return name in self.names or re.sub(r"-\d+-", "-__prefix__-", name, count=1) in self.names
+
+
 class FormReader(HTMLParser):
-    """What a browser without JavaScript would send with the first POST form that holds ``field``."""
+    """The forms of a page, as a browser without JavaScript would send them."""
 
     def __init__(self):
         super().__init__()
@@ -21,10 +37,14 @@ class FormReader(HTMLParser):
         attrs = dict(attrs)
         self.template += tag == "template"
         if tag == "form":
-            self.forms.append({})
-        if not self.forms or self.template:
+            self.forms.append(Form())
+        if not self.forms:
             return
         name, form = attrs.get("name"), self.forms[-1]
+        if tag in ("input", "textarea", "select", "button") and name:
+            form.names.add(name)
+        if self.template:
+            return
         if tag == "input" and name and attrs.get("type") not in ("submit", "button"):
             if attrs.get("type") != "checkbox" or "checked" in attrs:
                 form.setdefault(name, []).append(attrs.get("value", "on" if "checked" in attrs else ""))
@@ -51,13 +71,14 @@ class FormReader(HTMLParser):
 
 
 def read_form(response, field):
+    """The first form that holds ``field``."""
     reader = FormReader()
     reader.feed(response.content.decode())
     form = next(form for form in reader.forms if field in form)
-    # A textarea's content begins behind the line break that Django puts after the tag.
-    return {
-        name: [v.removeprefix("\r\n").removeprefix("\n") for v in values] for name, values in form.items()
-    }
+    for name, values in form.items():
+        # A textarea's content begins behind the line break that Django puts after the tag.
+        form[name] = [value.removeprefix("\r\n").removeprefix("\n") for value in values]
+    return form
 
 
 class Browser:
@@ -74,9 +95,17 @@ class Browser:
     def read(self, response, field="slug"):
         return read_form(response, field)
 
-    def submit(self, url, button="_continue", form=None, follow=False, **filled):
-        """``filled`` uses the names of the page's fields; ``form`` is one that was opened before."""
-        data = {**(form or self.form(url)), **filled, button: "x"}
+    def submit(self, url, button=None, form=None, follow=False, forged=None, **filled):
+        """``filled`` uses the names of the page's fields, ``forged`` any that a browser would not send.
+
+        ``form`` is one that was opened before. Without ``button`` it is what saves and stays, if there.
+        """
+        form = form or self.form(url)
+        unknown = [name for name in (*filled, *filter(None, [button])) if not form.has(name)]
+        if unknown:
+            raise LookupError(f"The form on {url} has nothing named {', '.join(unknown)}.")
+        pressed = button or ("_continue" if form.has("_continue") else None)
+        data = {**form, **filled, **(forged or {}), **({pressed: "x"} if pressed else {})}
         return self.client.post(url, data, follow=follow)
 
 

@@ -80,7 +80,7 @@ def test_its_page_shows_what_the_code_registered(editor, shouter):
 
 def test_an_operator_sets_what_is_not_code(editor, shouter):
     friends = Group.objects.create(name="friends")
-    filled = {"name": "Shouter", "enabled": "", "access": "groups", "groups": [friends.pk], "slug": "renamed"}
+    filled = {"name": "Shouter", "enabled": "", "access": "groups", "groups": [friends.pk]}
     endpoints = [name for name in switches() if name != "batch"]
 
     editor.submit(
@@ -89,7 +89,7 @@ def test_an_operator_sets_what_is_not_code(editor, shouter):
         endpoints=endpoints,
         expose_steps="on",
         system_messages="on",
-        config_keys=["metadata"],
+        forged={"slug": "renamed", "config_keys": ["metadata"]},
         **filled,
     )
 

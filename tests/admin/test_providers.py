@@ -155,6 +155,6 @@ def test_forged_provider_fields_in_a_chain_are_ignored(editor, openai, comedian)
     before = Provider.objects.values().get(pk=openai.pk)
     forged = {"api_key": "x", "base_url": "https://evil.example/", "prices-TOTAL_FORMS": "1"}
 
-    editor.submit(url_of(comedian), **forged)
+    editor.submit(url_of(comedian), forged=forged)
 
     assert Provider.objects.values().get(pk=openai.pk) == before
