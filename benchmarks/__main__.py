@@ -5,7 +5,6 @@ Needs PostgreSQL on loopback (BENCH_POSTGRES), two cores and ten minutes.
 
 import argparse
 import asyncio
-import os
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -80,8 +79,7 @@ async def measure(only: str, rounds: int) -> None:
     rows: list[Row] = []
     with servers.upstream(logs), servers.langserve(logs) as peer, servers.chainhub(logs) as hub:
         for server in (hub, peer):
-            await figures.cpu_ms_per_invoke(server)
-            await figures.cpu_ms_per_chunk(server)
+            await figures.warm(server)
         async for row in every_row(hub, peer, only, rounds):
             print(f"{row.name}: {row.ours} against {row.theirs} {row.ratio}", flush=True)
             rows.append(row)
@@ -118,8 +116,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="figures whose name contains this")
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
-    # The load shares a core with the upstream; the server under test has the other.
-    os.sched_setaffinity(0, {int(servers.LOAD_CORE)})
+    servers.be_the_load()
     asyncio.run(measure(options.only, options.rounds))
 
 

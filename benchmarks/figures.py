@@ -10,55 +10,87 @@ from benchmarks.servers import PATH, Server
 
 # Pieces in which the upstream sends each answer.
 CHUNKS = 20
+# What a server still does after its last answer belongs to the figure; it takes a few milliseconds.
+SETTLE_S = 0.05
 Measure = Callable[[Server], Awaitable[float]]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Ratio:
-    """ChainHub over LangServe, the median of pairs that were measured one right after the other."""
+    """Ours over theirs, in pairs that were measured one right after the other."""
 
-    ours: float
-    theirs: float
-    ratios: list[float]
+    pairs: list[tuple[float, float]]
+
+    @property
+    def ours(self) -> float:
+        return statistics.median(ours for ours, _ in self.pairs)
+
+    @property
+    def theirs(self) -> float:
+        return statistics.median(theirs for _, theirs in self.pairs)
+
+    @property
+    def each(self) -> list[float]:
+        return [ours / theirs for ours, theirs in self.pairs]
 
     @property
     def median(self) -> float:
-        return statistics.median(self.ratios)
+        return statistics.median(self.each)
+
+    @property
+    def upper_quartile(self) -> float:
+        return statistics.quantiles(self.each, n=4, method="inclusive")[2]
 
     def __str__(self) -> str:
-        return f"{self.median:.2f} ({min(self.ratios):.2f}-{max(self.ratios):.2f})"
+        return f"{self.median:.2f} ({min(self.each):.2f}-{max(self.each):.2f})"
 
 
 async def compare(
-    ours: Server, theirs: Server, measure: Measure, *, rounds: int, peer: Measure | None = None
+    ours: Server,
+    theirs: Server,
+    measure: Measure,
+    *,
+    rounds: int,
+    turns: int = 1,
+    peer: Measure | None = None,
 ) -> Ratio:
-    """The order within a pair alternates: A B B A ..., so that a drift of the machine favours neither."""
-    pairs = []
-    for index in range(rounds):
+    """``rounds`` pairs; each is the mean of ``turns`` measurements of either server while the other is idle.
+
+    The order alternates from turn to turn: A B B A ..., so that a drift of the machine favours neither.
+    """
+    seen = []
+    for index in range(rounds * turns):
         if index % 2:
             our = await measure(ours)
-            pairs.append((our, await (peer or measure)(theirs)))
+            seen.append((our, await (peer or measure)(theirs)))
         else:
             their = await (peer or measure)(theirs)
-            pairs.append((await measure(ours), their))
-    return Ratio(
-        ours=statistics.median(our for our, _ in pairs),
-        theirs=statistics.median(their for _, their in pairs),
-        ratios=[our / their for our, their in pairs],
-    )
+            seen.append((await measure(ours), their))
+    return Ratio([mean(seen[first : first + turns]) for first in range(0, len(seen), turns)])
+
+
+def mean(pairs: list[tuple[float, float]]) -> tuple[float, float]:
+    ours, theirs = zip(*pairs, strict=True)
+    return statistics.fmean(ours), statistics.fmean(theirs)
+
+
+async def warm(server: Server) -> None:
+    """The first requests load modules and fill caches; they say nothing about the next."""
+    await cpu_ms_per_invoke(server)
+    await cpu_ms_per_chunk(server)
 
 
 def body(chunks: int = CHUNKS, delay_ms: int = 0) -> dict:
     return {"input": {"topic": f"chunks={chunks} delay_ms={delay_ms}"}}
 
 
-async def cpu_ms_per_invoke(server: Server) -> float:
-    seen, cpu_s = await spent(server, many(server.target, f"{PATH}/invoke", body(), count=300, at_once=8))
+async def cpu_ms_per_invoke(server: Server, *, count: int = 300) -> float:
+    seen, cpu_s = await spent(server, many(server.target, f"{PATH}/invoke", body(), count=count, at_once=8))
     return cpu_s * 1000 / len(seen)
 
 
-async def cpu_ms_per_chunk(server: Server) -> float:
-    seen, cpu_s = await spent(server, many(server.target, f"{PATH}/stream", body(), count=100, at_once=8))
+async def cpu_ms_per_chunk(server: Server, *, count: int = 100) -> float:
+    seen, cpu_s = await spent(server, many(server.target, f"{PATH}/stream", body(), count=count, at_once=8))
     return cpu_s * 1000 / (len(seen) * CHUNKS)
 
 
@@ -122,8 +154,7 @@ async def spent(server: Server, load: Awaitable[list[Seen]]) -> tuple[list[Seen]
     """What was seen, and the processor time of the server meanwhile."""
     before = server.cpu_s()
     seen = checked(await load)
-    # What the server does after the last answer belongs to it.
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(SETTLE_S)
     return seen, server.cpu_s() - before
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -17,11 +18,12 @@ import psycopg
 from benchmarks.load import Target
 
 ROOT = Path(__file__).resolve().parent.parent
-SERVER_CORE, LOAD_CORE = "0", "1"
+# The server under test has a core to itself, if there are two; the load and the upstream share the other.
+CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORE, LOAD_CORE = CORES[0], CORES[-1]
 TICKS = os.sysconf("SC_CLK_TCK")
 POSTGRES = os.environ.get("BENCH_POSTGRES", "postgres://postgres@127.0.0.1:5432")
-DATABASE = "chainhub_bench"
-UPSTREAM_PORT, LANGSERVE_PORT, CHAINHUB_PORT = 8201, 8202, 8203
+UPSTREAM_PORT, PEER_PORT, CHAINHUB_PORT = 8201, 8202, 8203
 UPSTREAM = f"http://127.0.0.1:{UPSTREAM_PORT}/v1"
 PATH = "/chains/joke"
 
@@ -36,9 +38,8 @@ class Server:
     started_s: float
 
     def cpu_s(self) -> float:
-        """Processor time so far, of the process and its threads, as the operating system counts it."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        """Processor time so far of the process, its threads and its children, ended ones included."""
+        return sum(own_cpu_s(pid) + buried_cpu_s(pid) for pid in family(self.pid))
 
     def memory_mb(self) -> float:
         """Resident set size."""
@@ -46,12 +47,39 @@ class Server:
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+def family(pid: int) -> Iterator[int]:
+    """A process and its descendants."""
+    yield pid
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in children.read_text().split():
+            yield from family(int(child))
+
+
+def own_cpu_s(pid: int) -> float:
+    """All threads together, ended ones included, to the nanosecond; /proc counts ticks of 10 ms."""
+    return time.clock_gettime((~pid << 3) | 2)  # Linux's clock_getcpuclockid, which Python does not offer
+
+
+def buried_cpu_s(pid: int) -> float:
+    """Children that have ended and were waited for."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[13]) + int(fields[14])) / TICKS
+
+
+def be_the_load() -> None:
+    """Keep this process, and what it starts, off the server's core; SIGTERM ends it and what it started."""
+    os.sched_setaffinity(0, {LOAD_CORE})
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+
+
 @contextmanager
-def process(command: list[str], *, core: str, log: Path, **environment: str) -> Iterator[subprocess.Popen]:
+def process(
+    command: list[str], *, core: int, log: Path, root: Path = ROOT, **environment: str
+) -> Iterator[subprocess.Popen]:
     with log.open("wb") as output:
         running = subprocess.Popen(
-            ["taskset", "-c", core, *command],
-            cwd=ROOT,
+            ["taskset", "-c", str(core), *command],
+            cwd=root,
             env={**os.environ, **environment},
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -87,8 +115,10 @@ def wait_for(url: str, running: subprocess.Popen, log: Path) -> float:
 def upstream(logs: Path) -> Iterator[None]:
     command = [sys.executable, "benchmarks/upstream.py", str(UPSTREAM_PORT)]
     log = logs / "upstream.log"
-    with process(command, core=LOAD_CORE, log=log):
+    with process(command, core=LOAD_CORE, log=log) as running:
         while "ready" not in log.read_text():
+            if running.poll() is not None:
+                raise SystemExit(f"The upstream does not start:\n{log.read_text()[-3000:]}")
             time.sleep(0.05)
         yield
 
@@ -96,50 +126,74 @@ def upstream(logs: Path) -> Iterator[None]:
 @contextmanager
 def langserve(logs: Path) -> Iterator[Server]:
     command = [str(ROOT / ".venv-bench/bin/python"), "-m", "uvicorn", "benchmarks.langserve_app:app"]
-    command += ["--port", str(LANGSERVE_PORT), "--no-access-log"]
+    command += ["--port", str(PEER_PORT), "--no-access-log"]
     log = logs / "langserve.log"
     with process(command, core=SERVER_CORE, log=log, UPSTREAM=UPSTREAM) as running:
-        started_s = wait_for(f"http://127.0.0.1:{LANGSERVE_PORT}/docs", running, log)
-        yield Server(
-            name="LangServe", pid=running.pid, target=Target(port=LANGSERVE_PORT), started_s=started_s
-        )
+        started_s = wait_for(f"http://127.0.0.1:{PEER_PORT}/docs", running, log)
+        yield Server(name="LangServe", pid=running.pid, target=Target(port=PEER_PORT), started_s=started_s)
 
 
 @contextmanager
-def chainhub(logs: Path) -> Iterator[Server]:
-    """On a fresh PostgreSQL database, with a key and a chain of the same form."""
-    environment = {
+def chainhub(
+    logs: Path,
+    *,
+    root: Path = ROOT,
+    port: int = CHAINHUB_PORT,
+    database: str = "chainhub_bench",
+) -> Iterator[Server]:
+    """The ChainHub of ``root`` on a fresh PostgreSQL database, with a key and a chain of the same form.
+
+    ``root`` may hold another revision. All that is asked of it is ``benchmarks.seed``, which prints a key
+    and a session, ``manage.py serve``, and HTTP.
+    """
+    environment = chainhub_environment(port, database)
+    create_database(database)
+    login = seed(root, environment)
+    target = Target(
+        port=port,
+        headers=f"Authorization: Bearer {login['key']}\r\n",
+        cookie=f"sessionid={login['session']}",
+    )
+    log = logs / f"{database}.log"
+    command = [sys.executable, "manage.py", "serve"]
+    with process(command, core=SERVER_CORE, log=log, root=root, **environment) as running:
+        started_s = wait_for(f"http://127.0.0.1:{port}/readyz", running, log)
+        yield Server(name="ChainHub", pid=running.pid, target=target, started_s=started_s)
+
+
+def chainhub_environment(port: int, database: str) -> dict[str, str]:
+    return {
         "DEBUG": "off",
         "SECRET_KEY": "benchmark " * 6,
         "FIELD_KEYS": "YmVuY2htYXJrYmVuY2htYXJrYmVuY2htYXJrYmVuY2g=",
         "ALLOWED_HOSTS": "127.0.0.1",
-        "ALLOWED_ORIGINS": f"http://127.0.0.1:{CHAINHUB_PORT}",
+        "ALLOWED_ORIGINS": f"http://127.0.0.1:{port}",
         "SECURE_SSL_REDIRECT": "off",
-        "DATABASE_URL": f"{POSTGRES}/{DATABASE}",
+        "DATABASE_URL": f"{POSTGRES}/{database}",
         "ENV_FILE": os.devnull,
-        "PORT": str(CHAINHUB_PORT),
+        "PORT": str(port),
         "LOG_LEVEL": "WARNING",
     }
-    with psycopg.connect(
-        f"{POSTGRES}/postgres".replace("postgres://", "postgresql://"), autocommit=True
-    ) as admin:
-        admin.execute(f"DROP DATABASE IF EXISTS {DATABASE}")
-        admin.execute(f"CREATE DATABASE {DATABASE}")
+
+
+def create_database(name: str) -> None:
+    """Empty, whatever an earlier run left there."""
+    url = f"{POSTGRES}/postgres".replace("postgres://", "postgresql://")
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE IF EXISTS {name}")
+        admin.execute(f"CREATE DATABASE {name}")
+
+
+def seed(root: Path, environment: dict[str, str]) -> dict[str, str]:
+    """What ``root``'s own seed prints: a key and a session."""
     seeded = subprocess.run(
         [sys.executable, "-m", "benchmarks.seed", UPSTREAM],
-        cwd=ROOT,
+        cwd=root,
         env={**os.environ, **environment},
-        check=True,
+        check=False,
         capture_output=True,
         text=True,
     )
-    login = json.loads(seeded.stdout.splitlines()[-1])
-    target = Target(
-        port=CHAINHUB_PORT,
-        headers=f"Authorization: Bearer {login['key']}\r\n",
-        cookie=f"sessionid={login['session']}",
-    )
-    log = logs / "chainhub.log"
-    with process([sys.executable, "manage.py", "serve"], core=SERVER_CORE, log=log, **environment) as running:
-        started_s = wait_for(f"http://127.0.0.1:{CHAINHUB_PORT}/readyz", running, log)
-        yield Server(name="ChainHub", pid=running.pid, target=target, started_s=started_s)
+    if seeded.returncode:
+        raise SystemExit(f"{root} cannot be seeded:\n{seeded.stderr[-3000:]}")
+    return json.loads(seeded.stdout.splitlines()[-1])
