@@ -6,10 +6,10 @@ BENCH := .venv-bench
 JS_CLIENT := tests/compat/node_modules/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix lock bench
+.PHONY: help run test check fix lock bench bench-self
 
 help:  ## List these commands
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 run: $(VENV)/.installed .env  ## Set up, seed the demo and serve it on http://127.0.0.1:8000
 	@$(BIN)/python manage.py quickstart
@@ -39,6 +39,9 @@ fix: $(VENV)/.installed-dev  ## Format the code and mend what ruff can mend
 
 bench: $(VENV)/.installed-dev $(BENCH)/.installed  ## Measure beside LangServe (needs PostgreSQL, two cores, ten minutes)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-self: $(VENV)/.installed-dev  ## Measure beside another commit, BASE=<rev>; default: where the branch left main
+	@$(BIN)/python -m benchmarks.revisions $(BASE) $(ARGS)
 
 lock: $(VENV)/.installed-dev  ## Resolve requirements*.in again, with hashes
 	@$(BIN)/uv pip compile $(LOCK) requirements.in -o requirements.txt
