@@ -3,7 +3,6 @@
 import json
 import uuid
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
@@ -17,9 +16,9 @@ from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.timezone import get_current_timezone, localdate, localtime
 
+from chains.actions import wording
+from chains.actions.wording import NONE
 from chains.models import Feedback, Prompt, Run
-
-NONE = "\N{EN DASH}"
 
 # Of the run that an outer query is at.
 FEEDBACK = Feedback.objects.filter(run=OuterRef("pk")).order_by()
@@ -196,7 +195,9 @@ class RunAdmin(admin.ModelAdmin):
 
     @admin.display(description="status")
     def badge(self, run: Run) -> str:
-        return format_html('<span class="badge badge-{}">{}</span>', run.status, run.get_status_display())
+        return format_html(
+            '<span class="badge badge-{}">{}</span>', run.status, wording.status_text(run.status)
+        )
 
     @admin.display(
         description=format_html('<span class="visually-hidden">{}</span>', "feedback"), empty_value=""
@@ -226,24 +227,21 @@ class RunAdmin(admin.ModelAdmin):
 
     @admin.display(description="tokens")
     def tokens(self, run: Run) -> str:
-        if run.input_tokens is None and run.output_tokens is None:
-            return NONE
-        counts = (NONE if n is None else f"{n:,}" for n in (run.input_tokens, run.output_tokens))
-        return " / ".join(counts)
+        return wording.tokens(run.input_tokens, run.output_tokens)
 
     @admin.display(description="cost")
     def cost(self, run: Run) -> str:
-        return NONE if run.cost_usd is None else dollars(run.cost_usd)
+        return wording.cost(run.cost_usd)
 
     @admin.display(description="latency", ordering="latency_ms")
     def latency(self, run: Run) -> str:
-        return duration(run.latency_ms)
+        return wording.duration(run.latency_ms)
 
     # --- One run ---------------------------------------------------------------------------------
 
     @admin.display(description="first token")
     def first_token(self, run: Run) -> str:
-        return duration(run.first_token_ms)
+        return wording.duration(run.first_token_ms)
 
     @admin.display(description="user")
     def who(self, run: Run) -> str:
@@ -253,7 +251,7 @@ class RunAdmin(admin.ModelAdmin):
     @admin.display(description="chain")
     def chain_and_version(self, run: Run) -> str:
         number = run.chain_version_number
-        text = f"{run.chain_slug}, {run.package if number is None else f'version {number}'}"
+        text = f"{run.chain_slug}, {wording.version_text(number, run.package)}"
         if run.chain is None:
             return f"{text} (deleted)"
         if number is None:
@@ -312,17 +310,6 @@ def pretty(value: Any) -> str:
 
 def plain(value: Any, indent: int | None = None) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=indent)
-
-
-def duration(milliseconds: int | None) -> str:
-    if milliseconds is None:
-        return NONE
-    return f"{milliseconds} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.2f} s"
-
-
-def dollars(usd: Decimal) -> str:
-    text = f"{usd:f}"
-    return "$" + (text.rstrip("0").rstrip(".") if "." in text else text)
 
 
 def _version_link(noun: str, pk: int, number: int, text: str) -> str:

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from chains.actions.find import Found, resolve
+from chains.actions.wording import STATUS_TEXTS
 from chains.models import Run
 from chains.playground.forms import ConfigForm, InputForm
 from chains.playground.opinions import feedback_path
@@ -112,6 +113,7 @@ def script_config(page: ChainPage, *, here: str) -> dict[str, Any]:
         "sign_in_path": f"{reverse(settings.LOGIN_URL)}?{urlencode({'next': here})}",
         "feedback_path": feedback_path(page.found.chain),
         "max_frame_bytes": settings.WEBSOCKET_MAX_FRAME_BYTES,
+        "status_texts": dict(STATUS_TEXTS),
         "config_choices": page.config.typed_choices(),
         "config_defaults": page.config.defaults(),
     }

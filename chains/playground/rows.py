@@ -5,16 +5,9 @@ from dataclasses import dataclass
 from django.urls import reverse
 from django.utils.http import urlencode
 
+from chains.actions import wording
 from chains.models import Run
-from chains.playground import figures
-
-STATUS_TEXTS = {
-    "running": "Running",
-    "succeeded": "Done",
-    "failed": "Failed",
-    "cancelled": "Cancelled",
-    "interrupted": "Interrupted",
-}
+from chains.playground import excerpts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +31,11 @@ def run_row(run: Run, *, ref: str) -> RunRow:
         url=reverse("run_detail", args=[run.id]),
         again_url=again_url(run, ref=ref),
         status=run.status,
-        status_text=STATUS_TEXTS.get(run.status, run.status),
-        excerpt=figures.excerpt(run.input),
-        version=figures.version_text(run.chain_version_number, run.package),
-        duration=figures.duration(run.latency_ms),
-        cost=figures.cost(run.cost_usd),
+        status_text=wording.status_text(run.status),
+        excerpt=excerpts.excerpt(run.input),
+        version=wording.version_text(run.chain_version_number, run.package),
+        duration=wording.duration(run.latency_ms),
+        cost=wording.cost(run.cost_usd),
         created_at=run.created_at.isoformat(),
         created_text=f"{run.created_at:%Y-%m-%d %H:%M} UTC",
     )

@@ -10,10 +10,11 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from chains.actions import wording
 from chains.models import Chain, Run
-from chains.playground import figures
+from chains.playground import excerpts
 from chains.playground.opinions import feedback_path, opinions_of
-from chains.playground.rows import STATUS_TEXTS, again_url
+from chains.playground.rows import again_url
 
 
 @never_cache
@@ -24,12 +25,12 @@ def run_detail(request: HttpRequest, run_id: UUID) -> HttpResponse:
     chain = Chain.objects.visible_to(request.user).enabled().filter(slug=run.chain_slug).first()
     context = links(run, chain) | {
         "run": run,
-        "status_text": STATUS_TEXTS.get(run.status, run.status),
+        "status_text": wording.status_text(run.status),
         "facts": facts(run),
         "versions": versions(run),
-        "input_text": figures.as_json(figures.without_files(run.input)),
-        "config_text": figures.as_json(run.config) if run.config else "",
-        "output_text": figures.as_text(run.output),
+        "input_text": excerpts.as_json(excerpts.without_files(run.input)),
+        "config_text": excerpts.as_json(run.config) if run.config else "",
+        "output_text": excerpts.as_text(run.output),
         "opinions": opinions_of(run, request.user),
     }
     return render(request, "chains/run_detail.html", context)
@@ -49,17 +50,17 @@ def links(run: Run, chain: Chain | None) -> dict[str, Any]:
 
 def facts(run: Run) -> list[tuple[str, str]]:
     return [
-        ("First token", figures.duration(run.first_token_ms)),
-        ("Total time", figures.duration(run.latency_ms)),
-        ("Tokens", figures.tokens(run.input_tokens, run.output_tokens)),
-        ("Cost", figures.cost(run.cost_usd)),
-        ("Finish reason", run.finish_reason or figures.NONE),
+        ("First token", wording.duration(run.first_token_ms)),
+        ("Total time", wording.duration(run.latency_ms)),
+        ("Tokens", wording.tokens(run.input_tokens, run.output_tokens)),
+        ("Cost", wording.cost(run.cost_usd)),
+        ("Finish reason", run.finish_reason or wording.NONE),
         ("Through", run.get_source_display()),
-        ("Chain", f"{run.chain_slug}, {figures.version_text(run.chain_version_number, run.package)}"),
+        ("Chain", f"{run.chain_slug}, {wording.version_text(run.chain_version_number, run.package)}"),
     ]
 
 
 def versions(run: Run) -> str:
-    prompts = [f"{slug} v{number}" for slug, number in run.prompt_versions.items()]
     models = dict.fromkeys(f"{call['provider']}/{call['model']}" for call in run.calls)
-    return " · ".join([figures.version_text(run.chain_version_number, run.package), *prompts, *models])
+    known = wording.versions_text(run.chain_version_number, run.package, run.prompt_versions)
+    return " · ".join([known, *models])

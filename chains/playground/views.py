@@ -16,9 +16,9 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.callers import Caller
 from chains.actions.runs import start_run
 from chains.actions.runs.call import RunCall
+from chains.actions.wording import version_text
 from chains.doors import DOORS
 from chains.models import Chain, ChainLabel, Run
-from chains.playground.figures import version_text
 from chains.playground.pages import ChainPage, async_chain_page, chain_page, last_runs, script_config
 from chains.playground.rows import run_row
 from chains.runtime.errors import ChainHubError, ChainNotFound, InvalidInput, InvalidSpec

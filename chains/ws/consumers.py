@@ -21,6 +21,7 @@ from chains.actions.faults import as_told
 from chains.actions.runs import start_run
 from chains.actions.runs.call import RunCall
 from chains.actions.runs.stream import RunStream
+from chains.actions.wording import figures_texts, versions_text
 from chains.doors import DOORS
 from chains.runtime.errors import ChainHubError
 from chains.runtime.events import Call, Chunk, Event, Failed, Finished, Inner, Part, Started, Step
@@ -198,7 +199,8 @@ def _message(event: Event) -> dict[str, Any] | None:
         case Inner() | Part():
             raise AssertionError("A socket never asks for inner steps.")
         case Started():
-            return {"type": "started", **encode(vars(event))}
+            versions = versions_text(event.version, event.package, event.prompts)
+            return {"type": "started", **encode(vars(event)), "shown": {"versions": versions}}
         case Step(kind="llm"):
             # Such a step is one call, which tells more.
             return None
@@ -229,5 +231,10 @@ def _step(name: str, status: str, provider: str = "", model: str = "") -> dict[s
 
 
 def _figures(event: Finished | Failed) -> dict[str, Any]:
-    cost = event.figures.cost_usd
-    return {**vars(event.figures), "cost_usd": None if cost is None else format(cost, "f")}
+    """As data, and as texts for the page."""
+    figures, cost = event.figures, event.figures.cost_usd
+    return {
+        **vars(figures),
+        "cost_usd": None if cost is None else format(cost, "f"),
+        "shown": figures_texts(figures),
+    }

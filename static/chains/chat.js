@@ -34,17 +34,17 @@ const runner = new Runner(config, {
     conversation.last.answer += text;
     views.get(conversation.last).add(text);
   },
-  finished({ output, ...figures }) {
+  finished({ output, shown }) {
     const answer = conversation.answerOf(output) || conversation.last.answer;
-    ended({ status: "done", answer, figures: timings(figures) });
+    ended({ status: "done", answer, figures: shown });
     announcer.textContent = answer;
   },
-  failed({ status, message, errors, ...figures }) {
+  failed({ status, message, errors, shown }) {
     const cancelled = status === "cancelled";
     ended({
       status: cancelled ? "cancelled" : "failed",
       problem: cancelled ? undefined : problemOf(message, errors),
-      figures: timings(figures),
+      figures: shown,
     });
   },
   refused: ({ message, errors }) => ended({ status: "failed", problem: problemOf(message, errors) }),
@@ -56,8 +56,6 @@ const runner = new Runner(config, {
   state: (state) => showConnection(state, config.sign_in_path),
   changed: showControls,
 });
-
-const timings = ({ first_token_ms, latency_ms }) => ({ first_token_ms, latency_ms });
 
 function problemOf(message, errors = []) {
   const rest = configuration.showErrors(errors).map(({ loc = [], msg }) => faultText(loc, msg));

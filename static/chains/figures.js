@@ -1,45 +1,19 @@
-// How a run's figures read, the same as on the pages the server renders.
+// How a run's figures read while it runs; once it has ended the server words them.
 
 export const NONE = "–";
-const UNKNOWN = "unknown";
 
+// Of the running clock.
 export function duration(milliseconds) {
-  if (milliseconds === null || milliseconds === undefined) return NONE;
   if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`;
   return `${(milliseconds / 1000).toFixed(2)} s`;
 }
 
-export function cost(usd) {
-  if (usd === null || usd === undefined) return UNKNOWN;
-  const text = /e/i.test(String(usd)) ? Number(usd).toFixed(10) : String(usd);
-  return `$${text.includes(".") ? text.replace(/0+$/, "").replace(/\.$/, "") : text}`;
-}
-
-export function tokens(input, output) {
-  const known = (count) => typeof count === "number";
-  if (!known(input) && !known(output)) return UNKNOWN;
-  const shown = (count) => (known(count) ? count.toLocaleString("en-US") : UNKNOWN);
-  return `${shown(input)} in, ${shown(output)} out`;
-}
-
-// How long a run took, as far as that is known.
-export function timingsText({ first_token_ms: first, latency_ms: total } = {}) {
+// How long a run took, as far as that is known; the texts are the server's.
+export function timingsText({ first_token: first = NONE, total_time: total = NONE } = {}) {
   const parts = [];
-  if (first !== null && first !== undefined) parts.push(`first token ${duration(first)}`);
-  if (total !== undefined) parts.push(`total ${duration(total)}`);
+  if (first !== NONE) parts.push(`first token ${first}`);
+  if (total !== NONE) parts.push(`total ${total}`);
   return parts.join(" · ");
-}
-
-// Which version of a configured chain, or which software a chain in code comes from.
-function versionText({ version, package: software }) {
-  return version === null ? software || NONE : `version ${version}`;
-}
-
-export function versions(started, models) {
-  const { prompts } = started;
-  const parts = [versionText(started)];
-  for (const [slug, number] of Object.entries(prompts ?? {})) parts.push(`${slug} v${number}`);
-  return [...parts, ...models].join(" · ");
 }
 
 // A text as it is, a message by the text of its content, anything else as indented JSON.

@@ -17,7 +17,7 @@ const panel = document.getElementById("input-panel");
 
 const form = new InputForm(panel, { choices: config.choices, maxBytes: config.max_frame_bytes });
 const configuration = new Configuration(config);
-const view = new RunView();
+const view = new RunView(config.status_texts);
 const stop = () => runner.stop();
 const buttons = new RunButtons({
   run: document.getElementById("run"),

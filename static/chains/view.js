@@ -14,7 +14,9 @@ const NEAR_END_PX = 40;
 const byId = (id) => document.getElementById(id);
 
 export class RunView {
-  constructor() {
+  // `statusTexts` are the server's words, by status.
+  constructor(statusTexts) {
+    this.statusTexts = statusTexts;
     this.answer = byId("answer");
     this.follower = new Follower(this.answer, NEAR_END_PX);
     this.text = new StreamedText(byId("output"), this.follower);
@@ -35,7 +37,7 @@ export class RunView {
     this.hideProblem();
     for (const id of ["first-token", "tokens", "cost", "versions"]) byId(id).textContent = figures.NONE;
     for (const step of this.steps) this.#markStep(step, "waiting");
-    this.#setStatus("running", "Running");
+    this.#setStatus("running", this.statusTexts.running);
     this.answer.setAttribute("aria-busy", "true");
     this.#tick();
     this.timer = setInterval(() => this.#tick(), TIMER_EVERY_MS);
@@ -47,7 +49,7 @@ export class RunView {
   showVersions(started) {
     this.started = started;
     const models = [...new Set(this.models.values())];
-    byId("versions").textContent = figures.versions(started, models);
+    byId("versions").textContent = [started.shown.versions, ...models].join(" · ");
   }
 
   showStep({ name, status, provider, model, output }) {
@@ -80,7 +82,7 @@ export class RunView {
     const { output } = outcome;
     if (output !== undefined && output !== null) this.#replace(figures.asText(output));
     this.#showFigures(outcome);
-    this.#end("done", "Done");
+    this.#end("done", this.statusTexts.succeeded);
   }
 
   // A run that ended without an answer. What came of it stays.
@@ -90,7 +92,8 @@ export class RunView {
     for (const step of this.steps) {
       if (step.dataset.status === "started") this.#markStep(step, cancelled ? "cancelled" : "failed");
     }
-    this.#end(cancelled ? "cancelled" : "failed", cancelled ? "Cancelled" : "Failed");
+    const status = cancelled ? "cancelled" : "failed";
+    this.#end(status, this.statusTexts[status]);
   }
 
   showProblem(text, href = null) {
@@ -125,13 +128,12 @@ export class RunView {
   }
 
   #showFigures(outcome) {
-    if (outcome.first_token_ms !== undefined) {
-      byId("first-token").textContent = figures.duration(outcome.first_token_ms);
-    }
-    const total = outcome.latency_ms ?? performance.now() - this.startedAt;
-    byId("total-time").textContent = figures.duration(total);
-    byId("tokens").textContent = figures.tokens(outcome.input_tokens, outcome.output_tokens);
-    byId("cost").textContent = figures.cost(outcome.cost_usd);
+    const { shown } = outcome;
+    if (!shown) return;
+    byId("first-token").textContent = shown.first_token;
+    byId("total-time").textContent = shown.total_time;
+    byId("tokens").textContent = shown.tokens;
+    byId("cost").textContent = shown.cost;
   }
 
   #markStep(step, status) {

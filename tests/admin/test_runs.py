@@ -50,7 +50,7 @@ def test_the_list_tells_who_what_when_and_how_much(editor, make_run):
 
     page = editor.client.get(LIST).content.decode()
 
-    cells = ("comedian", "alice", "badge-succeeded", "invoke", "1,200 / 7", "$0.00012", "1.53 s")
+    cells = ("comedian", "alice", "badge-succeeded", "invoke", "1,200 in, 7 out", "$0.00012", "1.53 s")
     for text in (str(run.pk)[:8], *cells):
         assert text in page
 

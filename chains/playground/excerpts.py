@@ -1,42 +1,11 @@
-"""How a run's figures read on a page."""
+"""How inputs and outputs of a run read on a page."""
 
 import json
 import re
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any
 
 EXCERPT_CHARACTERS = 140
-NONE = "\N{EN DASH}"
-UNKNOWN = "unknown"
-
-
-def duration(milliseconds: int | None) -> str:
-    if milliseconds is None:
-        return NONE
-    if milliseconds < 1000:
-        return f"{milliseconds} ms"
-    return f"{milliseconds / 1000:.2f} s"
-
-
-def cost(usd: Decimal | None) -> str:
-    """Dollars without trailing zeros. A price nobody knows is not zero."""
-    if usd is None:
-        return UNKNOWN
-    text = f"{usd:f}"
-    return f"${text.rstrip('0').rstrip('.') if '.' in text else text}"
-
-
-def tokens(input_tokens: int | None, output_tokens: int | None) -> str:
-    if input_tokens is None and output_tokens is None:
-        return UNKNOWN
-    shown = (UNKNOWN if count is None else f"{count:,}" for count in (input_tokens, output_tokens))
-    return "{} in, {} out".format(*shown)
-
-
-def version_text(number: int | None, package: str) -> str:
-    """Which version of a configured chain, or which software a chain in code comes from."""
-    return (package or NONE) if number is None else f"version {number}"
 
 
 def as_text(value: Any) -> str:

@@ -1,0 +1,64 @@
+"""How a run's figures, status and versions are worded for people, by every page and for every script."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from chains.models import Run
+from chains.runtime.events import Figures
+
+NONE = "\N{EN DASH}"
+UNKNOWN = "unknown"
+STATUS_TEXTS: Mapping[str, str] = {
+    Run.Status.RUNNING: "Running",
+    Run.Status.SUCCEEDED: "Done",
+    Run.Status.FAILED: "Failed",
+    Run.Status.CANCELLED: "Cancelled",
+    Run.Status.INTERRUPTED: "Interrupted",
+}
+
+
+def status_text(status: str) -> str:
+    return STATUS_TEXTS.get(status, status)
+
+
+def duration(milliseconds: int | None) -> str:
+    if milliseconds is None:
+        return NONE
+    if milliseconds < 1000:
+        return f"{milliseconds} ms"
+    return f"{milliseconds / 1000:.2f} s"
+
+
+def cost(usd: Decimal | None) -> str:
+    """Dollars without trailing zeros. A price nobody knows is not zero."""
+    if usd is None:
+        return UNKNOWN
+    text = f"{usd:f}"
+    return f"${text.rstrip('0').rstrip('.') if '.' in text else text}"
+
+
+def tokens(input_tokens: int | None, output_tokens: int | None) -> str:
+    if input_tokens is None and output_tokens is None:
+        return UNKNOWN
+    shown = (UNKNOWN if count is None else f"{count:,}" for count in (input_tokens, output_tokens))
+    return "{} in, {} out".format(*shown)
+
+
+def version_text(number: int | None, package: str) -> str:
+    """Which version of a configured chain, or which software a chain in code comes from."""
+    return (package or NONE) if number is None else f"version {number}"
+
+
+def versions_text(number: int | None, package: str, prompts: Mapping[str, int]) -> str:
+    """The version with those of the prompts that it uses."""
+    return " · ".join([version_text(number, package), *(f"{slug} v{n}" for slug, n in prompts.items())])
+
+
+def figures_texts(figures: Figures) -> dict[str, str]:
+    """A run's figures by the names that pages give them."""
+    return {
+        "first_token": duration(figures.first_token_ms),
+        "total_time": duration(figures.latency_ms),
+        "tokens": tokens(figures.input_tokens, figures.output_tokens),
+        "cost": cost(figures.cost_usd),
+    }
