@@ -1,8 +1,8 @@
 """What is done with chains beyond writing them: publishing a version."""
 
 import asyncio
-from typing import Any
 
+from accounts.models import User
 from chains.actions.library import plan_for
 from chains.models import ChainLabel, ChainVersion
 from chains.runtime.errors import InvalidSpec
@@ -12,7 +12,7 @@ from chains.runtime.spec.options import every_choice
 from chains.runtime.wire.config import CONFIGURABLE
 
 
-def publish_chain_version(*, version: ChainVersion, by: Any, label: str = PRODUCTION) -> bool:
+def publish_chain_version(*, version: ChainVersion, by: User | None, label: str = PRODUCTION) -> bool:
     """Let ``label`` name this version, and record the move; callers get it at once.
 
     False where the label is there already. Raises InvalidSpec where the version could not run as

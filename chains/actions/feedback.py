@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from accounts.models import User
 from chains.actions.find import find
 from chains.models import Feedback, Run
 from chains.runtime.errors import ChainNotFound
@@ -11,7 +12,7 @@ from concurrency.database import in_database_thread
 
 
 @in_database_thread
-def takes_feedback(*, user: Any, slug: str, ref: str = PRODUCTION) -> None:
+def takes_feedback(*, user: User, slug: str, ref: str = PRODUCTION) -> None:
     """Raises ChainNotFound where the chain takes none of this user."""
     find(slug=slug, ref=ref, user=user, switch="feedback")
 
@@ -19,7 +20,7 @@ def takes_feedback(*, user: Any, slug: str, ref: str = PRODUCTION) -> None:
 @in_database_thread
 def give_feedback(
     *,
-    user: Any,
+    user: User,
     slug: str,
     ref: str = PRODUCTION,
     run_id: UUID,

@@ -1,13 +1,12 @@
 """What is done with prompts beyond writing them: publishing a version."""
 
-from typing import Any
-
+from accounts.models import User
 from chains.models import Chain, ChainLabel, Prompt, PromptLabel, PromptVersion
 from chains.runtime.names import PRODUCTION
 from chains.runtime.steps.base import PromptRef
 
 
-def publish_prompt_version(*, version: PromptVersion, by: Any, label: str = PRODUCTION) -> bool:
+def publish_prompt_version(*, version: PromptVersion, by: User | None, label: str = PRODUCTION) -> bool:
     """Let ``label`` name this version, and record the move; chains that refer to it follow at once.
 
     False where the label is there already. Raises django's ValidationError for a label that cannot be.

@@ -12,6 +12,7 @@ from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.html import format_html
 
+from accounts.models import User
 from chains.actions.chains import check_chain_version, publish_chain_version
 from chains.actions.codechains import record_registered
 from chains.admin.callers import ACCESS_FIELDS, CALLER_FIELDS, CallersForm, config_keys_field
@@ -231,7 +232,7 @@ class ChainAdmin(VersionedAdmin):
             "has_playground": versioned is not None and has_playground(versioned),
         }
 
-    def publish(self, version: ChainVersion, *, by: Any, label: str) -> bool:
+    def publish(self, version: ChainVersion, *, by: User | None, label: str) -> bool:
         return publish_chain_version(version=version, by=by, label=label)
 
     def text_of(self, version: ChainVersion) -> str:

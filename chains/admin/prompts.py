@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from pydantic import ValidationError as InvalidData
 
+from accounts.models import User
 from chains.actions.prompts import chains_served_by, publish_prompt_version
 from chains.admin.readable import prompt_text
 from chains.admin.rows import Row, RowsField, add_row_error
@@ -235,7 +236,7 @@ class PromptAdmin(VersionedAdmin):
         ("This version", {"fields": ["note"]}),
     ]
 
-    def publish(self, version: PromptVersion, *, by: Any, label: str) -> bool:
+    def publish(self, version: PromptVersion, *, by: User | None, label: str) -> bool:
         return publish_prompt_version(version=version, by=by, label=label)
 
     def text_of(self, version: PromptVersion) -> str:

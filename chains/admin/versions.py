@@ -1,6 +1,6 @@
 """Versions and labels in the admin: what prompts and chains share."""
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
@@ -14,6 +14,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
+from accounts.models import User
 from chains.admin.audit import changes
 from chains.admin.readable import diff
 from chains.admin.versioned import VersionedForm
@@ -49,7 +50,7 @@ class VersionedAdmin(admin.ModelAdmin):
     formfield_overrides = {models.TextField: {"widget": AdminTextareaWidget(attrs={"rows": 2})}}
     actions: Any = ("publish_latest",)
 
-    def publish(self, version: Any, *, by: Any, label: str) -> bool:
+    def publish(self, version: Any, *, by: User | None, label: str) -> bool:
         raise NotImplementedError
 
     def text_of(self, version: Any) -> str:
@@ -187,7 +188,7 @@ class VersionedAdmin(admin.ModelAdmin):
         before = versioned.versions.filter(labels__name=label).first()
         version.parent = versioned
         try:
-            moved = self.publish(version, by=request.user, label=label)
+            moved = self.publish(version, by=cast(User, request.user), label=label)
         except InvalidSpec as error:
             text = f"{versioned}: version {version.number} is not published. {error}"
             messages.error(request, text)

@@ -85,6 +85,8 @@ def add_chain_paths(result: dict[str, Any], generator: Any, request: Any, public
     schemas = result["components"].setdefault("schemas", {})
     schemas["Error"] = ERROR
     user = getattr(request, "user", None)
+    if not isinstance(user, User):
+        return result
     for found, plan in _plans(user):
         try:
             schemas.update(_schemas(plan))
@@ -95,7 +97,7 @@ def add_chain_paths(result: dict[str, Any], generator: Any, request: Any, public
     return result
 
 
-def _offered(found: Found, user: Any) -> list[str]:
+def _offered(found: Found, user: User) -> list[str]:
     """The endpoints that this caller may use."""
     off = set(found.chain.disabled_endpoints)
     if not found.shows_steps_to(user):
@@ -103,10 +105,8 @@ def _offered(found: Found, user: Any) -> list[str]:
     return [name for name in switches() if name not in off]
 
 
-def _plans(user: Any) -> Iterator[tuple[Found, Plan]]:
+def _plans(user: User) -> Iterator[tuple[Found, Plan]]:
     """What production serves; a chain that cannot run now is left out."""
-    if not isinstance(user, User):
-        return
     for slug in Chain.objects.visible_to(user).enabled().order_by("slug").values_list("slug", flat=True):
         try:
             yield resolve(slug=slug, user=user)

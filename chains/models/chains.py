@@ -1,10 +1,11 @@
 """Chains, who may run them, and their versions."""
 
-from typing import Any, Self
+from typing import Self
 
 from django.contrib.auth.models import Group
 from django.db import models
 
+from accounts.models import User, Visitor
 from chains.models.versions import Label, Version, Versioned
 from chains.runtime.names import digest
 from chains.runtime.spec.chain import Spec, parse_spec
@@ -12,7 +13,7 @@ from chains.runtime.wire.config import CONFIGURABLE
 
 
 class ChainQuerySet(models.QuerySet["Chain"]):
-    def visible_to(self, user: Any) -> Self:
+    def visible_to(self, user: Visitor | None) -> Self:
         """Chains this user may run, enabled or not; editors may run all."""
         if user is None or not user.is_active:
             return self.none()
@@ -30,7 +31,7 @@ def default_config_keys() -> list[str]:
     return [CONFIGURABLE]
 
 
-class Chain(Versioned):
+class Chain(Versioned["ChainVersion"]):
     """A served unit: configured here, or a runnable that is registered in code."""
 
     class Kind(models.TextChoices):
@@ -67,7 +68,7 @@ class Chain(Versioned):
 
     objects = ChainQuerySet.as_manager()
 
-    def save_spec(self, spec: Spec, *, author: Any, note: str = "") -> "ChainVersion":
+    def save_spec(self, spec: Spec, *, author: User | None, note: str = "") -> "ChainVersion":
         """The version with this configuration: a new one, unless the latest already has it."""
         data = spec.model_dump(mode="json")
         latest = self.latest()

@@ -1,16 +1,17 @@
 """What people say of an answer."""
 
 import uuid
-from typing import Any, Self
+from typing import Self
 
 from django.conf import settings
 from django.db import models
 
+from accounts.models import Visitor
 from chains.models.runs import Run
 
 
 class FeedbackQuerySet(models.QuerySet["Feedback"]):
-    def visible_to(self, user: Any) -> Self:
+    def visible_to(self, user: Visitor) -> Self:
         """Feedback on one's own runs."""
         return self.filter(run__user=user)
 

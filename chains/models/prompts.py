@@ -1,18 +1,17 @@
 """Prompts and their versions."""
 
-from typing import Any
-
 from django.db import models
 
+from accounts.models import User
 from chains.models.versions import Label, Version, Versioned
 from chains.runtime.names import digest
 from chains.runtime.steps.prompts import PromptSpec
 
 
-class Prompt(Versioned):
+class Prompt(Versioned["PromptVersion"]):
     """A template that chains refer to by slug and ref."""
 
-    def save_spec(self, spec: PromptSpec, *, author: Any, note: str = "") -> "PromptVersion":
+    def save_spec(self, spec: PromptSpec, *, author: User | None, note: str = "") -> "PromptVersion":
         """The version with this content: a new one, unless the latest already has it."""
         data = spec.model_dump(mode="json")
         latest = self.latest()

@@ -2,12 +2,13 @@
 
 import uuid
 from datetime import timedelta
-from typing import Any, Self
+from typing import Self
 
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from accounts.models import Visitor
 from chains.doors import source_choices
 from chains.models.chains import Chain, ChainVersion
 
@@ -17,7 +18,7 @@ LOST_AFTER_S = 60
 
 
 class RunQuerySet(models.QuerySet["Run"]):
-    def visible_to(self, user: Any) -> Self:
+    def visible_to(self, user: Visitor) -> Self:
         """One's own runs only, whoever one is; operators read all in the admin."""
         return self.filter(user=user)
 

@@ -1,12 +1,13 @@
 """Immutable numbered versions and movable labels: the mechanism that prompts and chains share."""
 
 import re
-from typing import Any, Self
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 
+from accounts.models import User
 from chains.models.providers import SlugField, slug_validator
 from chains.runtime.errors import ChainNotFound
 from chains.runtime.names import LATEST, SLUG_PATTERN
@@ -14,8 +15,18 @@ from chains.runtime.names import LATEST, SLUG_PATTERN
 REF = re.compile(SLUG_PATTERN.removesuffix("$"))
 
 
-class Versioned(models.Model):
-    """Something with versions; concrete classes get ``versions`` and ``labels`` from theirs."""
+class Numbered(Protocol):
+    """What is asked of a version here; its class is told below."""
+
+    @property
+    def number(self) -> Any: ...
+
+
+V = TypeVar("V", bound=Numbered)
+
+
+class Versioned(Generic[V], models.Model):
+    """Something with versions of the class ``V``, which brings ``versions``; its labels bring ``labels``."""
 
     slug = SlugField()
     name = models.CharField(max_length=200, blank=True)
@@ -37,14 +48,16 @@ class Versioned(models.Model):
         """What the record of label moves calls it."""
         return str(self._meta.model_name)
 
-    def latest(self) -> Any:
-        return self.versions.order_by("-number").first()
+    def latest(self) -> V | None:
+        version: V | None = self.versions.order_by("-number").first()
+        return version
 
-    def at(self, ref: str) -> Any:
+    def at(self, ref: str) -> V:
         """The version a ref names: a number, a label, or ``latest``; raises ChainNotFound."""
+        version: V | None = None
         if not REF.fullmatch(ref):
             # Not even asked for: a database may choke on it.
-            version = None
+            pass
         elif ref == LATEST:
             version = self.latest()
         elif ref.isascii() and ref.isdigit():
@@ -56,15 +69,16 @@ class Versioned(models.Model):
             raise ChainNotFound(f"{self.slug}@{ref}")
         return version
 
-    def add_version(self, *, author: Any, note: str = "", **content: Any) -> Any:
+    def add_version(self, *, author: User | None, note: str = "", **content: Any) -> V:
         """The next version; the row lock keeps two editors from taking the same number."""
         with transaction.atomic():
             type(self)._default_manager.select_for_update().get(pk=self.pk)
             latest = self.latest()
             number = latest.number + 1 if latest else 1
-            return self.versions.create(number=number, author=author, note=note, **content)
+            version: V = self.versions.create(number=number, author=author, note=note, **content)
+            return version
 
-    def point(self, label: str, version: Any, *, by: Any) -> None:
+    def point(self, label: str, version: V, *, by: User | None) -> None:
         """Move a label, and record the move."""
         with transaction.atomic():
             type(self)._default_manager.select_for_update().get(pk=self.pk)

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from django.urls import reverse
 
+from accounts.models import Visitor
 from chains.models import Chain, Feedback, Run
 
 THUMBS = "thumbs"
@@ -25,7 +25,7 @@ class Opinions:
         return "" if self.thumb is None else THUMBS_TEXTS[self.thumb]
 
 
-def opinions_of(run: Run, user: Any) -> Opinions:
+def opinions_of(run: Run, user: Visitor) -> Opinions:
     given = Feedback.objects.visible_to(user).filter(run=run)
     thumbs = next((f for f in given if f.key == THUMBS and f.score in THUMBS_TEXTS), None)
     return Opinions(
