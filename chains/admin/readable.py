@@ -9,9 +9,10 @@ from typing import Literal
 from chains.admin.optiontext import choices_text
 from chains.runtime.spec.chain import Spec
 from chains.runtime.spec.options import AnyOption
-from chains.runtime.steps.llm import LLMStep, MaxTokensOption, TemperatureOption
+from chains.runtime.steps import DEFAULT_KIND
+from chains.runtime.steps.base import Step
+from chains.runtime.steps.llm import MaxTokensOption, TemperatureOption
 from chains.runtime.steps.prompts import Placeholder, PromptSpec, Variable
-from chains.runtime.wire.lines import params_text
 
 # Words are compared only in lines that are shorter: the time grows with the square.
 MAX_WORDS_LINE = 2000
@@ -49,21 +50,9 @@ def chain_text(spec: Spec) -> str:
     return "\n\n".join(parts)
 
 
-def _step_text(number: int, step: LLMStep) -> str:
-    lines = [
-        f"── step {number}: {step.name}",
-        f"prompt: {step.prompt.slug}@{step.prompt.ref}",
-        f"model: {step.model} at {step.provider}",
-    ]
-    if step.params.temperature is not None:
-        lines.append(f"temperature: {step.params.temperature:g}")
-    if step.params.max_tokens is not None:
-        lines.append(f"max tokens: {step.params.max_tokens}")
-    lines += params_text(step.params.extra).splitlines()
-    lines.append(f"answer: {step.parser.kind}")
-    if step.parser.json_schema is not None:
-        lines.append(json.dumps(step.parser.json_schema, ensure_ascii=False, indent=2))
-    return "\n".join(lines)
+def _step_text(number: int, step: Step) -> str:
+    kind = "" if step.kind == DEFAULT_KIND else f" ({step.kind})"
+    return "\n".join([f"── step {number}: {step.name}{kind}", *step.readable()])
 
 
 def _option_text(option: AnyOption) -> str:

@@ -128,7 +128,7 @@ def step_data(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def step_row(step: LLMStep) -> dict[str, Any]:
+def step_row(step: Any) -> dict[str, Any]:
     schema = step.parser.json_schema
     return {
         "name": step.name,

@@ -44,7 +44,7 @@ class ConfiguredPlan(Plan):
 
     @cached_property
     def input_schema(self) -> dict[str, Any]:
-        """What the prompts ask for and no earlier step provides.
+        """What the steps ask for and no earlier step provides.
 
         Raises InvalidSpec where two steps want the same name with different types.
         """
@@ -58,7 +58,7 @@ class ConfiguredPlan(Plan):
                     continue
                 known = properties.setdefault(name, schema)
                 if known["type"] != schema["type"]:
-                    raise errors.InvalidSpec(f"Two prompts use {name!r} with different types.")
+                    raise errors.InvalidSpec(f"Two steps use {name!r} with different types.")
                 if is_required and name not in required:
                     required.append(name)
             provided.add(step.name)

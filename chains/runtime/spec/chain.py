@@ -49,12 +49,12 @@ class Spec(Frozen):
         for option in self.configurable:
             if option.step not in steps:
                 raise ValueError(f"The configurable field {option.name!r}: there is no step {option.step!r}.")
-            kind = steps[option.step].kind
-            if type(option) not in steps[option.step].options:
+            step = steps[option.step]
+            if not step.offers(option):
                 what = option.field.replace("_", " ")
                 raise ValueError(
                     f"The configurable field {option.name!r}: "
-                    f"a step of the kind {kind!r} has no {what} to choose."
+                    f"a step of the kind {step.kind!r} has no {what} to choose."
                 )
             if DEFAULT in getattr(option, "choices", ()) and option.field != "model":
                 raise ValueError(f"The configurable field {option.name!r}: {DEFAULT!r} means the step's own.")

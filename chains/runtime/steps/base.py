@@ -96,6 +96,10 @@ class Step(Frozen):
 
     options: ClassVar[tuple[type[Option], ...]] = ()
 
+    def offers(self, option: Option) -> bool:
+        """Whether callers may be given this kind of choice of it."""
+        return type(option) in self.options
+
     def references(self) -> Iterator[Reference]:
         """What it names, as it stands."""
         yield from ()

@@ -33,6 +33,24 @@ def test_a_spec_survives_storage_and_keeps_its_digest():
     assert digest(parse_spec(stored).model_dump(mode="json")) == digest(stored)
 
 
+def test_a_spec_that_was_stored_before_steps_had_kinds_keeps_its_digest():
+    spec = parse_spec({"steps": [STEP]})
+
+    assert (
+        digest(spec.model_dump(mode="json"))
+        == "0ace22f247d55c26566875689d1fc8bfd10bb070dec19abb7331493868f28b1f"
+    )
+
+
+@pytest.mark.parametrize("kind", ["python", "LLM", "", "{llm}", None, 5, ["llm"], {}])
+def test_a_kind_of_step_that_there_is_not_is_refused_in_words(kind):
+    with pytest.raises(InvalidSpec) as caught:
+        parse_spec(with_step(kind=kind))
+
+    text = f"steps → 0 → kind: There is no step kind {kind!r}; there are: llm"
+    assert str(caught.value).startswith(text)
+
+
 BAD = {
     "nothing": (None, ""),
     "a list": ([], ""),
