@@ -8,10 +8,9 @@ from django.utils.html import format_html
 from pydantic import TypeAdapter
 from pydantic import ValidationError as InvalidData
 
+from chains.admin.cells import VERBATIM, name_field
 from chains.admin.optiontext import choices_text, parse_choices
-from chains.admin.prompts import name_field
 from chains.admin.rows import Row
-from chains.admin.steps.llm import SUGGESTED
 from chains.runtime.errors import InvalidSpec
 from chains.runtime.providers import check_params
 from chains.runtime.spec.chain import Spec
@@ -53,7 +52,7 @@ class OptionRow(Row):
     choices = forms.CharField(
         required=False,
         help_text=choices_help(),
-        widget=forms.Textarea(attrs={**SUGGESTED, "class": "lines", "rows": 3}),
+        widget=forms.Textarea(attrs={**VERBATIM, "class": "lines", "rows": 3}),
     )
     minimum = forms.FloatField(
         required=False,

@@ -10,13 +10,13 @@ from pydantic import ValidationError as InvalidData
 
 from accounts.models import User
 from chains.actions.prompts import chains_served_by, publish_prompt_version
+from chains.admin.cells import TemplateField, name_field
 from chains.admin.readable import prompt_text
 from chains.admin.rows import Row, RowsField, add_row_error
 from chains.admin.versioned import VersionedForm
 from chains.admin.versions import VersionedAdmin
 from chains.models import Chain, Prompt, PromptVersion
 from chains.runtime.errors import InvalidTemplate
-from chains.runtime.names import NAME_PATTERN
 from chains.runtime.steps.prompts import (
     MAX_MESSAGES,
     MAX_VARIABLES,
@@ -28,18 +28,6 @@ from chains.runtime.steps.prompts import (
 from chains.runtime.wire.fielderrors import describe
 
 PLACEHOLDER = "placeholder"
-NAME_HELP = "Letters, digits and _, not beginning with a digit."
-
-
-def name_field(**kwargs: Any) -> forms.RegexField:
-    plain = {"spellcheck": "false", "autocomplete": "off", "autocapitalize": "off"}
-    return forms.RegexField(
-        NAME_PATTERN,
-        max_length=64,
-        error_messages={"invalid": NAME_HELP},
-        widget=forms.TextInput(attrs=plain),
-        **kwargs,
-    )
 
 
 class MessageRow(Row):
@@ -52,11 +40,7 @@ class MessageRow(Row):
         ],
         initial="human",
     )
-    content = forms.CharField(
-        required=False,
-        strip=False,
-        widget=forms.Textarea(attrs={"class": "template", "rows": 4, "spellcheck": "true"}),
-    )
+    content = TemplateField(required=False)
     name = name_field(
         required=False,
         label="Name of the input",
@@ -65,7 +49,7 @@ class MessageRow(Row):
     optional = forms.BooleanField(required=False, label="May be left out")
 
     def clean_content(self) -> str:
-        content = str(self.cleaned_data["content"]).replace("\r\n", "\n")
+        content = str(self.cleaned_data["content"])
         if self.cleaned_data.get("role") == PLACEHOLDER:
             return content
         if not content.strip():

@@ -8,13 +8,11 @@ from django import forms
 from django.core.exceptions import ValidationError
 from pydantic import ValidationError as InvalidData
 
-from chains.admin.prompts import name_field
+from chains.admin.cells import VERBATIM, name_field
 from chains.admin.rows import Row
 from chains.runtime.names import PRODUCTION
 from chains.runtime.steps.llm import LLMStep
 from chains.runtime.wire.lines import params_text, parse_json, parse_params
-
-SUGGESTED = {"spellcheck": "false", "autocomplete": "off", "autocapitalize": "off"}
 
 Choices = Sequence[tuple[str, str]]
 
@@ -24,7 +22,7 @@ class TargetRow(Row):
 
     provider = forms.ChoiceField()
     model = forms.CharField(
-        max_length=200, widget=forms.TextInput(attrs={**SUGGESTED, "list": "known-models"})
+        max_length=200, widget=forms.TextInput(attrs={**VERBATIM, "list": "known-models"})
     )
 
     def __init__(self, *args: Any, providers: Choices = (), prompts: Choices = (), **kwargs: Any):
@@ -40,7 +38,7 @@ class StepRow(TargetRow):
         label="Prompt version",
         required=False,
         error_messages={"invalid": "A label such as production, or a number."},
-        widget=forms.TextInput(attrs={**SUGGESTED, "list": "known-labels", "placeholder": PRODUCTION}),
+        widget=forms.TextInput(attrs={**VERBATIM, "list": "known-labels", "placeholder": PRODUCTION}),
         help_text="A label or a number.",
     )
     temperature = forms.FloatField(
@@ -66,7 +64,7 @@ class StepRow(TargetRow):
     extra = forms.CharField(
         required=False,
         label="Further parameters",
-        widget=forms.Textarea(attrs={**SUGGESTED, "class": "lines", "rows": 2, "placeholder": "top_p = 0.9"}),
+        widget=forms.Textarea(attrs={**VERBATIM, "class": "lines", "rows": 2, "placeholder": "top_p = 0.9"}),
         help_text="One in each line: name = value.",
     )
     field_order = ("name", "prompt", "ref", "provider", "model", "temperature", "max_tokens", "parser")
