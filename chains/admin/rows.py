@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -11,28 +11,115 @@ from django.forms.widgets import Media, Script
 from django.utils.functional import cached_property
 
 SPARE_ROWS = 2
+KIND = "kind"
 
 
 class Row(forms.Form):
-    """Base of the forms that make rows."""
+    """Base of the forms that make rows.
+
+    A list with rows of several kinds has a form for each. A posted row says its ``kind``; one that
+    does not is of the first.
+    """
+
+    kind: ClassVar[str] = ""
+    kind_label: ClassVar[str] = ""
 
     @cached_property
     def changed_data(self) -> list[str]:
-        """A spare row is still blank when only its place among the rows was filled in."""
-        return [name for name in super().changed_data if name != ORDERING_FIELD_NAME]
+        """A spare row is still blank when only its place or its kind was filled in."""
+        return [n for n in super().changed_data if n not in self._about or (n == KIND and self.lacks_cells)]
+
+    @cached_property
+    def lacks_cells(self) -> bool:
+        """Whether the row was given this kind on a page that showed the cells of another."""
+        if not self.is_bound or not self.kind or self.add_prefix(KIND) not in self.data:
+            return False
+        return any(
+            field.widget.value_omitted_from_data(self.data, self.files, self.add_prefix(name))
+            for name, field in self.fields.items()
+            if name not in self._bookkeeping
+        )
+
+    def full_clean(self) -> None:
+        super().full_clean()
+        if self.lacks_cells and KIND not in self.errors:
+            # What was not asked for yet is no mistake.
+            self.errors.clear()
+            self.add_error(None, "Fill in the fields of this kind, then save again.")
 
     def to_row(self) -> dict[str, Any]:
         """What was typed, without the form's own bookkeeping."""
-        own = (ORDERING_FIELD_NAME, DELETION_FIELD_NAME)
-        return {name: value for name, value in self.cleaned_data.items() if name not in own}
+        row = {name: value for name, value in self.cleaned_data.items() if name not in self._bookkeeping}
+        return {KIND: self.kind, **row} if self.kind else row
 
     def cells(self) -> list[forms.BoundField]:
-        own = (ORDERING_FIELD_NAME, DELETION_FIELD_NAME)
-        return [field for field in self.visible_fields() if field.name not in own]
+        return [field for field in self.visible_fields() if field.name not in self._bookkeeping]
+
+    def kind_cell(self) -> forms.BoundField | None:
+        return self[KIND] if self.kind else None
+
+    @property
+    def _about(self) -> tuple[str, ...]:
+        return (ORDERING_FIELD_NAME, KIND) if self.kind else (ORDERING_FIELD_NAME,)
+
+    @property
+    def _bookkeeping(self) -> tuple[str, ...]:
+        return (*self._about, DELETION_FIELD_NAME)
 
 
 class RowSet(forms.BaseFormSet):
     """Rows in the order a person gave them."""
+
+    # What Django's formset_factory would set.
+    extra, min_num = SPARE_ROWS, 0
+    can_order = can_delete = can_delete_extra = True
+    validate_min = validate_max = False
+    renderer = None
+
+    def __init__(self, row_classes: Sequence[type[Row]], *, max_rows: int, **kwargs: Any):
+        self.row_classes = {row_class.kind: row_class for row_class in row_classes}
+        self.max_num, self.absolute_max = max_rows, 2 * max_rows + SPARE_ROWS
+        super().__init__(**kwargs)
+
+    def form(self, **kwargs: Any) -> Row:  # type: ignore[override]
+        """A row of the kind that is asked for; Django makes all rows by this name."""
+        first, *_ = self.row_classes.values()
+        asked = (kwargs.get("initial") or {}).get(KIND, "")
+        if self.is_bound:
+            asked = self.data.get(f"{kwargs['prefix']}-{KIND}", "")
+        return self.row_classes.get(asked, first)(**kwargs)
+
+    def add_fields(self, form: forms.Form, index: int | None) -> None:
+        super().add_fields(form, index)
+        row = cast(Row, form)
+        if not row.kind:
+            return
+        is_new = index is None or index >= self.initial_form_count()
+        row.fields[KIND] = forms.ChoiceField(
+            required=False,
+            choices=[(row_class.kind, row_class.kind_label) for row_class in self.row_classes.values()],
+            initial=row.kind,
+            widget=forms.Select if is_new and self.has_several_kinds else forms.HiddenInput,
+        )
+
+    @property
+    def has_several_kinds(self) -> bool:
+        return len(self.row_classes) > 1
+
+    def blanks(self) -> list[Row]:
+        """What is offered for more: a row of each kind."""
+        return [self._blank(row_class) for row_class in self.row_classes.values()]
+
+    def _blank(self, row_class: type[Row]) -> Row:
+        row = row_class(
+            **self.get_form_kwargs(None),
+            auto_id=self.auto_id,
+            prefix=self.add_prefix("__prefix__"),
+            empty_permitted=True,
+            use_required_attribute=False,
+        )
+        self.add_fields(row, None)
+        return row
 
     def place_of(self, row: forms.Form) -> float:
         """Rows without a number come last, in the order of the page."""
@@ -64,20 +151,11 @@ class RowsWidget(forms.Widget):
     template_name = "admin/rows.html"
     use_fieldset = True
 
-    def __init__(self, form_class: type[Row], *, noun: str, max_rows: int, attrs: Any = None):
+    def __init__(self, row_classes: Sequence[type[Row]], *, noun: str, max_rows: int, attrs: Any = None):
         super().__init__(attrs)
-        self.noun = noun
+        self.row_classes, self.noun, self.max_rows = row_classes, noun, max_rows
         # Given to each row's form; a form sets it on its own copy of the field.
         self.form_kwargs: Mapping[str, Any] = {}
-        self.formset_class = forms.formset_factory(
-            form_class,
-            formset=RowSet,
-            extra=SPARE_ROWS,
-            can_order=True,
-            can_delete=True,
-            max_num=max_rows,
-            absolute_max=2 * max_rows + SPARE_ROWS,
-        )
         self._bound: RowSet | None = None
 
     @property
@@ -105,22 +183,33 @@ class RowsWidget(forms.Widget):
         for row in formset.shown():
             removed, spare = formset.is_removed(row), formset.is_spare(row)
             number += not removed and not spare
-            numbered.append({"form": row, "number": number, "removed": removed, "spare": spare})
-        context["widget"].update(formset=formset, noun=self.noun, rows=numbered)
+            about = {"number": number, "removed": removed, "spare": spare}
+            numbered.append({"form": row, "kind": row.kind, **about})
+        blanks = [{"form": row, "kind": row.kind} for row in formset.blanks()]
+        context["widget"].update(formset=formset, noun=self.noun, rows=numbered, blanks=blanks)
         return context
 
     def _formset(self, name: str, **kwargs: Any) -> RowSet:
-        return cast(RowSet, self.formset_class(prefix=name, form_kwargs=dict(self.form_kwargs), **kwargs))
+        return RowSet(
+            self.row_classes,
+            max_rows=self.max_rows,
+            prefix=name,
+            form_kwargs=dict(self.form_kwargs),
+            **kwargs,
+        )
 
 
 class RowsField(forms.Field):
-    """Cleans to one dict for each row, in order; the errors of a row are shown in it."""
+    """Cleans to one dict for each row, in order; the errors of a row are shown in it.
+
+    Where rows have kinds, each dict names its own.
+    """
 
     widget: RowsWidget
 
-    def __init__(self, form_class: type[Row], *, noun: str, max_rows: int = 100, **kwargs: Any):
+    def __init__(self, *row_classes: type[Row], noun: str, max_rows: int = 100, **kwargs: Any):
         self.noun, self.max_rows = noun, max_rows
-        widget = RowsWidget(form_class, noun=noun, max_rows=max_rows)
+        widget = RowsWidget(row_classes, noun=noun, max_rows=max_rows)
         super().__init__(widget=widget, **kwargs)
 
     def clean(self, value: Any) -> list[dict[str, Any]]:

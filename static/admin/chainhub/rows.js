@@ -1,5 +1,5 @@
-// Rows of a form: add, remove with undo, and reorder. Without this file the blank rows, the
-// numbers and the check boxes in the page do the same.
+// Rows of a form: add, remove with undo, reorder, and choose the kind of a new one. Without this file
+// the blank rows, the numbers, the check boxes and another look at the page do the same.
 
 const ORDER = "input[name$='-ORDER']";
 const DELETE = "input[name$='-DELETE']";
@@ -9,12 +9,15 @@ class Rows {
   constructor(root) {
     this.root = root;
     this.list = root.querySelector("[data-list]");
-    this.blank = root.querySelector("[data-blank]");
+    this.blanks = [...root.querySelectorAll("[data-blank]")];
+    // For each row its cells of the kinds that it has been: what was typed comes back with them.
+    this.bodies = new WeakMap();
     this.status = root.querySelector("[data-status]");
     this.total = root.querySelector("input[name$='-TOTAL_FORMS']");
     this.noun = root.dataset.noun;
     root.addEventListener("click", (event) => this.click(event));
     root.addEventListener("keydown", (event) => this.key(event));
+    root.addEventListener("change", (event) => this.change(event));
     this.number();
   }
 
@@ -44,16 +47,44 @@ class Rows {
     this.move(row, steps[event.key], event.target);
   }
 
+  change(event) {
+    const select = event.target;
+    if (select.closest("[data-kind]")) this.become(select.closest("[data-row]"), select);
+  }
+
   add() {
     const index = Number(this.total.value);
-    const holder = document.createElement("template");
-    holder.innerHTML = this.blank.innerHTML.replaceAll("__prefix__", String(index));
-    const row = holder.content.firstElementChild;
+    const row = this.made(this.blanks[0], index);
     this.list.append(row);
     this.total.value = String(index + 1);
     this.number();
     this.say(`${this.noun} ${this.live.length} added`);
     this.typed(row)?.focus();
+  }
+
+  made(blank, index) {
+    const holder = document.createElement("template");
+    holder.innerHTML = blank.innerHTML.replaceAll("__prefix__", String(index));
+    return holder.content.firstElementChild;
+  }
+
+  // The row gets the cells of the kind that is chosen; what stands in cells of the same name is kept.
+  become(row, select) {
+    const before = row.querySelector("[data-body]");
+    const bodies = this.bodies.get(row) ?? new Map([[before.dataset.body, before]]);
+    this.bodies.set(row, bodies);
+    if (!bodies.has(select.value)) {
+      const blank = this.blanks.find((one) => one.dataset.blank === select.value);
+      const [, index] = select.name.match(/-(\d+)-\w+$/);
+      bodies.set(select.value, this.made(blank, index).querySelector("[data-body]"));
+    }
+    const after = bodies.get(select.value);
+    for (const field of after.querySelectorAll(TYPED)) {
+      const same = [...before.querySelectorAll(TYPED)].find((one) => one.name === field.name);
+      if (same) field.value = same.value;
+    }
+    before.replaceWith(after);
+    this.say(`This ${this.noun} is now: ${select.selectedOptions[0].text}`);
   }
 
   move(row, step, focus) {
