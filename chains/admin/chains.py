@@ -20,16 +20,16 @@ from chains.admin.codechains import CodeChainAdmin, entry_of, has_playground
 from chains.admin.options import OptionRow, choice_faults, option_of, option_row
 from chains.admin.readable import chain_text
 from chains.admin.rows import RowsField, add_row_error
-from chains.admin.steps.llm import StepRow, TargetRow, step_data, step_row
+from chains.admin.steps import STEP_ROWS, step_faults, step_of, step_row
+from chains.admin.steps.base import Records, TargetRow
 from chains.admin.versioned import VersionedForm
 from chains.admin.versions import VersionedAdmin
-from chains.models import Chain, ChainVersion, Price, Prompt, PromptLabel, Provider
+from chains.models import Chain, ChainVersion, Price, PromptLabel
 from chains.runtime.errors import InvalidSpec
 from chains.runtime.names import LATEST, PRODUCTION
-from chains.runtime.providers import check_params
 from chains.runtime.registry import registered
 from chains.runtime.spec.chain import Spec, parse_spec
-from chains.runtime.steps.base import Target
+from chains.runtime.steps.base import Step, Target
 
 MAX_STEPS, MAX_FALLBACKS, MAX_OPTIONS = 20, 5, 20
 
@@ -38,7 +38,7 @@ Typed = Sequence[Mapping[str, Any]]
 
 class ChainForm(CallersForm, VersionedForm):
     rows = ("steps", "fallbacks", "run_s", "configurable")
-    steps = RowsField(StepRow, noun="step", max_rows=MAX_STEPS)
+    steps = RowsField(*STEP_ROWS, noun="step", max_rows=MAX_STEPS)
     fallbacks = RowsField(TargetRow, noun="fallback", max_rows=MAX_FALLBACKS, required=False)
     configurable = RowsField(OptionRow, noun="choice", max_rows=MAX_OPTIONS, required=False)
     config_keys = config_keys_field()
@@ -53,14 +53,10 @@ class ChainForm(CallersForm, VersionedForm):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self.kinds = dict(Provider.objects.values_list("slug", "kind"))
-        disabled = set(Provider.objects.filter(enabled=False).values_list("slug", flat=True))
-        providers = [(slug, f"{slug} (switched off)" if slug in disabled else slug) for slug in self.kinds]
-        self.prompts = list(Prompt.objects.values_list("slug", flat=True))
-        prompts = [(slug, slug) for slug in self.prompts]
+        self.records = Records()
         for name in ("steps", "fallbacks"):
             widget: Any = self.fields[name].widget
-            widget.form_kwargs = {"providers": providers, "prompts": prompts}
+            widget.form_kwargs = {"records": self.records}
 
     def typed(self, version: ChainVersion) -> dict[str, Any]:
         spec = version.parsed
@@ -78,19 +74,20 @@ class ChainForm(CallersForm, VersionedForm):
         return slug
 
     def read_spec(self) -> Spec | None:
-        steps, fallbacks = self.cleaned_data["steps"], self.cleaned_data["fallbacks"]
-        options = self.cleaned_data["configurable"]
-        self._refuse_equal_names("steps", steps, "Two steps have this name.")
+        rows, options = self.cleaned_data["steps"], self.cleaned_data["configurable"]
+        steps = [step_of(row) for row in rows]
+        fallbacks = [Target.model_validate(row) for row in self.cleaned_data["fallbacks"]]
+        self._refuse_equal_names("steps", rows, "Two steps have this name.")
         self._refuse_equal_names("configurable", options, "Callers choose something else by this name.")
-        self._refuse_unknown_params(steps, fallbacks)
-        self._refuse_unknown_steps(options, {row["name"] for row in steps})
+        self._refuse_faults(steps, fallbacks)
+        self._refuse_unfit_options(options, {step.name: step for step in steps})
         if self.errors:
             return None
         try:
             spec = parse_spec(
                 {
-                    "steps": [step_data(row) for row in steps],
-                    "fallbacks": [Target.model_validate(row).model_dump() for row in fallbacks],
+                    "steps": steps,
+                    "fallbacks": fallbacks,
                     "timeouts": {"run_s": self.cleaned_data["run_s"]},
                     "configurable": [option_of(row).model_dump() for row in options],
                 }
@@ -98,7 +95,7 @@ class ChainForm(CallersForm, VersionedForm):
         except InvalidSpec as error:
             self.add_error("steps", str(error))
             return None
-        for index, fault in choice_faults(spec, kinds=self.kinds, prompts=set(self.prompts)):
+        for index, fault in choice_faults(spec, self.records):
             add_row_error(self, "configurable", index, fault, cell="choices")
         return spec
 
@@ -108,21 +105,20 @@ class ChainForm(CallersForm, VersionedForm):
             if times[row["name"]] > 1:
                 add_row_error(self, field, index, message, cell="name")
 
-    def _refuse_unknown_steps(self, options: Typed, names: set[str]) -> None:
-        for index, row in enumerate(options):
-            if row["step"] not in names:
-                text = f"No step has this name. There is {', '.join(sorted(names))}."
-                add_row_error(self, "configurable", index, text, cell="step")
+    def _refuse_faults(self, steps: Sequence[Step], fallbacks: Sequence[Target]) -> None:
+        for index, step in enumerate(steps):
+            for cell, fault in step_faults(step, self.records, fallbacks=fallbacks):
+                add_row_error(self, "steps", index, fault, cell=cell)
 
-    def _refuse_unknown_params(self, steps: Typed, fallbacks: Typed) -> None:
-        for index, row in enumerate(steps):
-            for target in (row, *fallbacks):
-                try:
-                    check_params(self.kinds[target["provider"]], row["extra"])
-                except InvalidSpec as error:
-                    where = "" if target is row else f"Fallback {target['provider']!r}: "
-                    add_row_error(self, "steps", index, f"{where}{error}", cell="extra")
-                    break
+    def _refuse_unfit_options(self, options: Typed, steps: Mapping[str, Step]) -> None:
+        for index, row in enumerate(options):
+            step = steps.get(row["step"])
+            if step is None:
+                text = f"No step has this name. There is {', '.join(sorted(steps))}."
+                add_row_error(self, "configurable", index, text, cell="step")
+            elif not step.offers(option_of(row)):
+                text = f"Of {step.name!r}, a step of the kind {step.kind!r}, callers cannot choose this."
+                add_row_error(self, "configurable", index, text, cell="field")
 
 
 @admin.register(Chain)

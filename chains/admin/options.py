@@ -1,6 +1,6 @@
 """What callers may choose of a chain, as rows."""
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django import forms
@@ -11,12 +11,12 @@ from pydantic import ValidationError as InvalidData
 from chains.admin.cells import VERBATIM, name_field
 from chains.admin.optiontext import choices_text, parse_choices
 from chains.admin.rows import Row
-from chains.runtime.errors import InvalidSpec
-from chains.runtime.providers import check_params
+from chains.admin.steps import step_faults
+from chains.admin.steps.base import Records
 from chains.runtime.spec.chain import Spec
 from chains.runtime.spec.options import AnyOption
 from chains.runtime.steps.base import DEFAULT
-from chains.runtime.steps.llm import LLMStep, MaxTokensOption, TemperatureOption
+from chains.runtime.steps.llm import MaxTokensOption, TemperatureOption
 
 OPTION: TypeAdapter[AnyOption] = TypeAdapter(AnyOption)
 WITH_LIMITS = (TemperatureOption.model_fields["field"].default, MaxTokensOption.model_fields["field"].default)
@@ -120,26 +120,11 @@ def _shown(limit: float | None) -> float | None:
     return limit if limit is None or limit % 1 else int(limit)
 
 
-def choice_faults(spec: Spec, *, kinds: Mapping[str, str], prompts: Set[str]) -> Iterator[tuple[int, str]]:
+def choice_faults(spec: Spec, records: Records) -> Iterator[tuple[int, str]]:
     """Which options lead to records or parameters that there are not: places in ``configurable``."""
     steps = {step.name: step for step in spec.steps}
     for index, option in enumerate(spec.configurable):
-        for choice in getattr(option, "choices", ()):
+        for choice in option.leads_to:
             step = option.applied(steps[option.step], choice)
-            for fault in _step_faults(step, spec, kinds, prompts):
+            for _, fault in step_faults(step, records, fallbacks=spec.fallbacks):
                 yield index, f"{choice}: {fault}"
-
-
-def _step_faults(step: LLMStep, spec: Spec, kinds: Mapping[str, str], prompts: Set[str]) -> Iterator[str]:
-    if step.prompt.slug not in prompts:
-        yield f"There is no prompt {step.prompt.slug!r}."
-    if step.provider not in kinds:
-        yield f"There is no provider {step.provider!r}."
-        return
-    for target in (step.target, *spec.fallbacks):
-        try:
-            check_params(kinds[target.provider], step.params.extra)
-        except InvalidSpec as error:
-            where = "" if target == step.target else f"Fallback {target.provider!r}: "
-            yield f"{where}{error}"
-            return

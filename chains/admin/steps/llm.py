@@ -1,37 +1,27 @@
-"""Steps and fallbacks of a chain, as rows."""
+"""Rows of the step kind ``llm``."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from pydantic import ValidationError as InvalidData
 
-from chains.admin.cells import VERBATIM, name_field
-from chains.admin.rows import Row
+from chains.admin.cells import VERBATIM
+from chains.admin.steps.base import Fault, Records, StepRow, TargetRow
+from chains.models import Prompt
+from chains.runtime.errors import InvalidSpec
 from chains.runtime.names import PRODUCTION
+from chains.runtime.providers import check_params
+from chains.runtime.steps.base import Target
 from chains.runtime.steps.llm import LLMStep
 from chains.runtime.wire.lines import params_text, parse_json, parse_params
 
-Choices = Sequence[tuple[str, str]]
 
+class LLMRow(TargetRow, StepRow):
+    kind, kind_label = "llm", "Model call"
+    step_class = LLMStep
 
-class TargetRow(Row):
-    """Where a model answers."""
-
-    provider = forms.ChoiceField()
-    model = forms.CharField(
-        max_length=200, widget=forms.TextInput(attrs={**VERBATIM, "list": "known-models"})
-    )
-
-    def __init__(self, *args: Any, providers: Choices = (), prompts: Choices = (), **kwargs: Any):
-        super().__init__(*args, **kwargs)
-        self.fields["provider"].choices = [("", "Choose"), *providers]  # type: ignore[attr-defined]
-
-
-class StepRow(TargetRow):
-    name = name_field(help_text="Later steps use the answer as {name}.")
     prompt = forms.ChoiceField()
     ref = forms.RegexField(
         r"^[a-z0-9][a-z0-9_-]{0,63}$",
@@ -69,9 +59,9 @@ class StepRow(TargetRow):
     )
     field_order = ("name", "prompt", "ref", "provider", "model", "temperature", "max_tokens", "parser")
 
-    def __init__(self, *args: Any, prompts: Choices = (), **kwargs: Any):
+    def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self.fields["prompt"].choices = [("", "Choose"), *prompts]  # type: ignore[attr-defined]
+        self.fields["prompt"].choices = self.records.slug_choices(Prompt)  # type: ignore[attr-defined]
 
     def clean_ref(self) -> str:
         return self.cleaned_data["ref"] or PRODUCTION
@@ -90,53 +80,59 @@ class StepRow(TargetRow):
         except ValueError as error:
             raise ValidationError(str(error)) from error
 
-    def clean(self) -> None:
-        if self.errors:
+    @classmethod
+    def data_of(cls, row: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "name": row["name"],
+            "prompt": {"slug": row["prompt"], "ref": row["ref"]},
+            "provider": row["provider"],
+            "model": row["model"],
+            "params": {
+                "temperature": row["temperature"],
+                "max_tokens": row["max_tokens"],
+                "extra": row["extra"],
+            },
+            "parser": {"kind": row["parser"], "json_schema": row["json_schema"]},
+        }
+
+    @classmethod
+    def row_of(cls, step: LLMStep) -> dict[str, Any]:
+        schema = step.parser.json_schema
+        return {
+            "name": step.name,
+            "prompt": step.prompt.slug,
+            "ref": step.prompt.ref,
+            "provider": step.provider,
+            "model": step.model,
+            "temperature": step.params.temperature,
+            "max_tokens": step.params.max_tokens,
+            "parser": step.parser.kind,
+            "json_schema": json.dumps(schema, ensure_ascii=False, indent=2) if schema else "",
+            "extra": params_text(step.params.extra),
+        }
+
+    @classmethod
+    def cell_of(cls, place: tuple[int | str, ...]) -> str | None:
+        if place[:1] == ("parser",):
+            return "json_schema"
+        if place[:1] == ("prompt",):
+            return "ref" if place[-1] == "ref" else "prompt"
+        if place[:1] == ("params",):
+            return str(place[1]) if len(place) > 1 else "extra"
+        return super().cell_of(place)
+
+    @classmethod
+    def faults(cls, step: LLMStep, records: Records, *, fallbacks: Sequence[Target]) -> Iterator[Fault]:
+        """A prompt or a provider that there is not, or a parameter that a provider does not know."""
+        if step.prompt.slug not in records.slugs(Prompt):
+            yield "prompt", f"There is no prompt {step.prompt.slug!r}."
+        if step.provider not in records.providers:
+            yield "provider", f"There is no provider {step.provider!r}."
             return
-        try:
-            LLMStep.model_validate(step_data(self.cleaned_data))
-        except InvalidData as error:
-            for fault in error.errors():
-                self.add_error(cell_of(fault["loc"]), fault["msg"].removeprefix("Value error, "))
-
-
-def cell_of(loc: tuple[int | str, ...]) -> str | None:
-    """The cell that a fault of a step belongs to."""
-    if loc[:1] == ("parser",):
-        return "json_schema"
-    if loc[:1] == ("prompt",):
-        return "ref" if loc[-1] == "ref" else "prompt"
-    if loc[:1] == ("params",):
-        return str(loc[1]) if len(loc) > 1 else "extra"
-    return str(loc[0]) if loc and loc[0] in ("name", "provider", "model") else None
-
-
-def step_data(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "name": row["name"],
-        "prompt": {"slug": row["prompt"], "ref": row["ref"]},
-        "provider": row["provider"],
-        "model": row["model"],
-        "params": {
-            "temperature": row["temperature"],
-            "max_tokens": row["max_tokens"],
-            "extra": row["extra"],
-        },
-        "parser": {"kind": row["parser"], "json_schema": row["json_schema"]},
-    }
-
-
-def step_row(step: Any) -> dict[str, Any]:
-    schema = step.parser.json_schema
-    return {
-        "name": step.name,
-        "prompt": step.prompt.slug,
-        "ref": step.prompt.ref,
-        "provider": step.provider,
-        "model": step.model,
-        "temperature": step.params.temperature,
-        "max_tokens": step.params.max_tokens,
-        "parser": step.parser.kind,
-        "json_schema": json.dumps(schema, ensure_ascii=False, indent=2) if schema else "",
-        "extra": params_text(step.params.extra),
-    }
+        for target in (step.target, *fallbacks):
+            try:
+                check_params(records.providers[target.provider].kind, step.params.extra)
+            except InvalidSpec as error:
+                where = "" if target == step.target else f"Fallback {target.provider!r}: "
+                yield "extra", f"{where}{error}"
+                return
