@@ -26,8 +26,9 @@ class Row(forms.Form):
 
     @cached_property
     def changed_data(self) -> list[str]:
-        """A spare row is still blank when only its place or its kind was filled in."""
-        return [n for n in super().changed_data if n not in self._about or (n == KIND and self.lacks_cells)]
+        """A spare row is still blank when only its place among the rows, or its kind, was filled in."""
+        changed = [name for name in super().changed_data if name not in self._about]
+        return [*changed, KIND] if self.lacks_cells else changed
 
     @cached_property
     def lacks_cells(self) -> bool:

@@ -211,12 +211,17 @@ def test_another_kind_chosen_without_a_script_brings_its_cells():
 
 
 def test_a_kind_alone_is_a_choice_made_without_a_script():
-    assert "Fill in the fields" in str(planted(OAK, {"kind": "rose", "name": "", "height": ""})["plants"])
+    _, rose = rows_in(planted(OAK, {"kind": "rose", "name": "", "height": ""}))
+
+    assert "Fill in the fields" in rose
+    assert "Plant 2" in rose
+    assert "one more" not in rose
 
 
 def test_a_blank_row_of_another_kind_is_left_out_as_any_other_is():
-    form = planted(OAK, {"kind": "rose", "name": "", "colour": ""})
+    form = planted(OAK, {"kind": "rose", "name": "", "colour": "", "ORDER": 2})
 
+    assert "one more" in rows_in(form)[1]
     assert form.is_valid()
     assert form.cleaned_data["plants"] == [OAK]
 
