@@ -6,9 +6,10 @@ from typing import Any
 from chains.admin.rows import KIND
 from chains.admin.steps.base import Fault, Records, StepRow
 from chains.admin.steps.llm import LLMRow
+from chains.admin.steps.text import TextRow
 from chains.runtime.steps.base import Step, Target
 
-STEP_ROWS: tuple[type[StepRow], ...] = (LLMRow,)
+STEP_ROWS: tuple[type[StepRow], ...] = (LLMRow, TextRow)
 
 _by_kind = {row_class.kind: row_class for row_class in STEP_ROWS}
 

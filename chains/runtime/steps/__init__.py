@@ -9,9 +9,11 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from chains.runtime.steps.base import Step
 from chains.runtime.steps.llm import LLMStep
+from chains.runtime.steps.text import TextStep
 
 STEP_KINDS: dict[str, type[Step]] = {
     "llm": LLMStep,
+    "text": TextStep,
 }
 
 DEFAULT_KIND = "llm"
