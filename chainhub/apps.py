@@ -7,7 +7,7 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.signals import got_request_exception
 
-from chains.actions.faults import as_told
+from chains.actions.errors import for_caller
 from concurrency.database import database_threads
 
 
@@ -22,4 +22,4 @@ class ChainHubConfig(AppConfig):
 def log_unanswered(**_: Any) -> None:
     """Django sends the signal for each exception that no view answers, and answers it with a 500."""
     if isinstance(error := sys.exception(), Exception):
-        as_told(error)
+        for_caller(error)

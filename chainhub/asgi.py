@@ -14,7 +14,7 @@ from channels.routing import ProtocolTypeRouter  # noqa: E402
 from chainhub.logs import request_id  # noqa: E402
 from chainhub.middleware import harmless_id  # noqa: E402
 from chainhub.shortway import ProgramsHandler, is_call  # noqa: E402
-from chains.actions.faults import as_told  # noqa: E402
+from chains.actions.errors import for_caller  # noqa: E402
 from chains.ws.routing import websocket_application  # noqa: E402
 
 programs_application = ProgramsHandler()
@@ -35,7 +35,7 @@ def logged(application: Any) -> Any:
             await application(scope, receive, send)
         except Exception as error:
             # Of a handshake, or of an answer that has begun: only the server can break that off.
-            as_told(error)
+            for_caller(error)
             raise
 
     return answer

@@ -329,7 +329,7 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
     "loggers": {
         # Without its own handlers, which would print everything twice. What nobody foresaw is logged
-        # by chains.actions.faults, once; that a status is 4xx or 5xx is no news of its own.
+        # by chains.actions.errors, once; that a status is 4xx or 5xx is no news of its own.
         "django": {"handlers": []},
         "django.request": {"level": "CRITICAL"},
         # Scanners send any host name; the access log has the 400.

@@ -4,7 +4,8 @@ import asyncio
 
 from accounts.models import User
 from chains.actions.library import plan_for
-from chains.models import ChainLabel, ChainVersion
+from chains.actions.versions import check_label, move_label
+from chains.models import ChainVersion
 from chains.runtime.errors import InvalidSpec
 from chains.runtime.names import PRODUCTION
 from chains.runtime.plans.configured import ConfiguredPlan
@@ -18,13 +19,9 @@ def publish_chain_version(*, version: ChainVersion, by: User | None, label: str 
     False where the label is there already. Raises InvalidSpec where the version could not run as
     things stand, and django's ValidationError for a label that cannot be.
     """
-    ChainLabel(name=label).clean_fields(exclude=["parent", "version"])
-    ChainLabel(name=label).clean()
+    check_label(version, label)
     check_chain_version(version)
-    if version.labels.filter(name=label).exists():
-        return False
-    version.parent.point(label, version, by=by)
-    return True
+    return move_label(version, label=label, by=by)
 
 
 def check_chain_version(version: ChainVersion) -> None:

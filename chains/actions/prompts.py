@@ -1,7 +1,8 @@
 """What is done with prompts beyond writing them: publishing a version."""
 
 from accounts.models import User
-from chains.models import Chain, ChainLabel, Prompt, PromptLabel, PromptVersion
+from chains.actions.versions import check_label, move_label
+from chains.models import Chain, ChainLabel, Prompt, PromptVersion
 from chains.runtime.names import PRODUCTION
 from chains.runtime.steps.base import PromptRef
 
@@ -11,12 +12,8 @@ def publish_prompt_version(*, version: PromptVersion, by: User | None, label: st
 
     False where the label is there already. Raises django's ValidationError for a label that cannot be.
     """
-    PromptLabel(name=label).clean_fields(exclude=["parent", "version"])
-    PromptLabel(name=label).clean()
-    if version.labels.filter(name=label).exists():
-        return False
-    version.parent.point(label, version, by=by)
-    return True
+    check_label(version, label)
+    return move_label(version, label=label, by=by)
 
 
 def chains_served_by(*, prompt: Prompt, label: str) -> list[Chain]:

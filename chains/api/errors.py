@@ -16,7 +16,7 @@ from rest_framework.exceptions import APIException
 
 from accounts.auth import CHALLENGE
 from accounts.callers import CredentialsRefused
-from chains.actions.faults import as_told
+from chains.actions.errors import for_caller
 from chains.api.base import json_response
 from chains.doors import dialect_of
 from chains.runtime import errors
@@ -70,7 +70,7 @@ def problem_of(error: Exception) -> Problem:
         return Problem(status=401, code=error.code, message=str(error), headers=headers)
     if isinstance(error, APIException):
         return _of_drf(error)
-    return _of_chainhub(as_told(error))
+    return _of_chainhub(for_caller(error))
 
 
 def status_of(error: errors.ChainHubError) -> int:

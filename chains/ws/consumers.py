@@ -17,7 +17,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
 from accounts.callers import Caller, authenticate_session
-from chains.actions.faults import as_told
+from chains.actions.errors import for_caller
 from chains.actions.runs import start_run
 from chains.actions.runs.call import RunCall
 from chains.actions.runs.stream import RunStream
@@ -79,7 +79,7 @@ class ChainConsumer(AsyncWebsocketConsumer):
             if self.bad_frames >= MAX_BAD_FRAMES:
                 await self.close(TOO_MANY_BAD_FRAMES)
         except Exception as error:
-            await self._send({"type": "error", **_fault(as_told(error))})
+            await self._send({"type": "error", **_fault(for_caller(error))})
 
     async def _handle(self, text: str | None) -> None:
         if text is None:
@@ -144,7 +144,7 @@ class ChainConsumer(AsyncWebsocketConsumer):
         try:
             stream = await start_run(call)
         except Exception as error:
-            await self._send({"type": "error", **_fault(as_told(error))})
+            await self._send({"type": "error", **_fault(for_caller(error))})
             return
         self.stream = stream
         if self.cancelled:
@@ -156,7 +156,7 @@ class ChainConsumer(AsyncWebsocketConsumer):
                         await self._send(message)
         except Exception as error:
             # Such as an answer that is too large for one message.
-            await self._send({"type": "error", **_fault(as_told(error))})
+            await self._send({"type": "error", **_fault(for_caller(error))})
         finally:
             # Where the socket has gone, the provider's call ends with it.
             stream.cancel()

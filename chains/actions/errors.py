@@ -9,7 +9,7 @@ from chains.runtime.errors import ChainHubError, DatabaseUnavailable
 logger = logging.getLogger(__name__)
 
 
-def as_told(error: Exception) -> ChainHubError:
+def for_caller(error: Exception) -> ChainHubError:
     """One that is not known is logged and hidden."""
     if isinstance(error, ChainHubError):
         return error
