@@ -42,5 +42,5 @@ class AddRequestId(logging.Filter):
     """``request_id`` for the format of a line; "-" where no request is being answered."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = getattr(record, "request_id", None) or request_id.get() or "-"
+        record.request_id = request_id.get() or "-"
         return True

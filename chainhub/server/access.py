@@ -20,8 +20,4 @@ def log_access(*, path: bytes, notes: dict[str, Any] | None = None, **fields: An
     fields = {"path": path.decode("ascii", "backslashreplace"), **fields, **(notes or {})}
     told = {name: value for name, value in fields.items() if value is not None}
     line = " ".join(f"{name}={value}" for name, value in told.items())
-    logger.info(
-        "%s",
-        line.encode("unicode_escape").decode(),
-        extra={"access": told, "request_id": told.get("request")},
-    )
+    logger.info("%s", line.encode("unicode_escape").decode(), extra={"access": told})

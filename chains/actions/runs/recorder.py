@@ -8,6 +8,7 @@ to take along what ends meanwhile: each costs a trip to a thread and to the data
 
 import asyncio
 import logging
+from contextvars import Context
 from copy import copy
 from uuid import UUID
 
@@ -80,7 +81,9 @@ class Recorder:
     def _add(self, row: Row) -> None:
         self._due[row.run.pk] = row
         if self._writing is None or self._writing.done():
-            self._writing = asyncio.get_running_loop().create_task(self._write_all(), name="run recorder")
+            self._writing = asyncio.get_running_loop().create_task(
+                self._write_all(), name="run recorder", context=Context()
+            )
 
     async def _write_all(self) -> None:
         while self._due:

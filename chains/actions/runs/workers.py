@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from functools import cache
 from pathlib import Path
 from uuid import UUID
@@ -75,7 +76,12 @@ class Heartbeat:
 
     def __init__(self) -> None:
         self.alive: Callable[[], Sequence[UUID]] = list
-        self.task = asyncio.get_running_loop().create_task(self._beat(), name="heartbeat")
+        self.task = asyncio.get_running_loop().create_task(
+            self._beat(),
+            name="heartbeat",
+            # With that of the first request, its id would stand in every line that the heartbeat logs.
+            context=Context(),
+        )
 
     @staticmethod
     def ensure(alive: Callable[[], Sequence[UUID]]) -> None:

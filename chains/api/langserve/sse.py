@@ -52,34 +52,38 @@ async def frames(stream: RunStream, *, shows: type[Chunk | Inner]) -> AsyncItera
     """
     opened, ended = shows is Inner, False
     told_at = float("-inf")
-    while not ended:
-        try:
-            async with asyncio.timeout(settings.SSE_PING_SECONDS):
-                first = await anext(stream)
-        except TimeoutError:
-            yield f": ping - {timezone.now().isoformat()}\r\n\r\n".encode()
-            continue
-        piece = b""
-        for event in (first, *stream.waiting()):
-            if isinstance(event, shows):
-                if not opened:
-                    opened = True
-                    piece += frame("metadata", json.dumps({"run_id": str(stream.run_id)}))
-                piece += frame("data", compact(event.value))
-                told_at = time.monotonic()
-            elif isinstance(event, Finished):
-                ended = True
-                piece += b"event: end\r\n\r\n"
-            elif isinstance(event, Failed):
-                ended = True
-                if piece:
-                    yield piece
-                await asyncio.sleep(max(0, told_at + ERROR_PAUSE_S - time.monotonic()))
-                problem = problem_of(event.error)
-                body = {"status_code": problem.status, **run_body(problem), "run_id": str(stream.run_id)}
-                piece = frame("error", json.dumps(body))
-        if piece:
-            yield piece
+    try:
+        while not ended:
+            try:
+                async with asyncio.timeout(settings.SSE_PING_SECONDS):
+                    first = await anext(stream)
+            except TimeoutError:
+                yield f": ping - {timezone.now().isoformat()}\r\n\r\n".encode()
+                continue
+            piece = b""
+            for event in (first, *stream.waiting()):
+                if isinstance(event, shows):
+                    if not opened:
+                        opened = True
+                        piece += frame("metadata", json.dumps({"run_id": str(stream.run_id)}))
+                    piece += frame("data", compact(event.value))
+                    told_at = time.monotonic()
+                elif isinstance(event, Finished):
+                    ended = True
+                    piece += b"event: end\r\n\r\n"
+                elif isinstance(event, Failed):
+                    ended = True
+                    if piece:
+                        yield piece
+                    await asyncio.sleep(max(0, told_at + ERROR_PAUSE_S - time.monotonic()))
+                    problem = problem_of(event.error)
+                    body = {"status_code": problem.status, **run_body(problem), "run_id": str(stream.run_id)}
+                    piece = frame("error", json.dumps(body))
+            if piece:
+                yield piece
+    finally:
+        # Django does not close a response whose body raises. After the end of the run this does nothing.
+        stream.cancel()
 
 
 def compact(value: Any) -> str:
