@@ -1,6 +1,7 @@
 """The playground as a person meets it."""
 
 import pytest
+from asgiref.sync import sync_to_async
 from playwright.async_api import Page, expect
 
 from chains.models import Run
@@ -134,3 +135,24 @@ async def test_a_narrow_screen_shows_everything_without_sideways_scrolling(
 
     assert await page.evaluate("document.documentElement.scrollWidth") <= 360
     await expect(page.locator("#run")).to_be_visible()
+
+
+async def test_every_step_of_a_chain_is_shown_as_it_runs(open_page, alice_session, fitness):
+    letter = {"kind": "text", "name": "letter", "template": "Dear {input}: {answer}"}
+    await sync_to_async(add_chain)("letter", step("fitness"), letter)
+    page = await connected(await open_page("/chains/letter/playground/", cookies=alice_session))
+    steps = page.locator("#steps > li")
+    await expect(steps.locator(".step-name")).to_have_text(["answer", "letter"])
+    await page.locator("[name=input]").fill("Ada")
+
+    await page.locator("#run").click()
+
+    await expect(page.locator("#output")).to_have_text("Dear Ada: Ada")
+    await expect(steps.locator("[data-step-status]")).to_have_text(["done", "done"])
+    await expect(steps.locator("[data-step-model]")).to_have_text(["demo/demo-echo", ""])
+
+
+async def test_a_chain_of_one_step_lists_no_steps(open_page, alice_session, fitness):
+    page = await connected(await open_page("/chains/fitness/playground/", cookies=alice_session))
+
+    await expect(page.locator("#steps")).to_have_count(0)
