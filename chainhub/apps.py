@@ -1,4 +1,4 @@
-"""The project as a Django app: it owns the commands that start the server."""
+"""The project as a Django app: it contains the commands that start the server."""
 
 import sys
 from typing import Any
@@ -20,6 +20,6 @@ class ChainHubConfig(AppConfig):
 
 
 def log_unanswered(**_: Any) -> None:
-    """Django sends the signal for each exception that no view answers, and answers it with a 500."""
+    """Log an exception that no view has handled. Django sends this signal and responds with status 500."""
     if isinstance(error := sys.exception(), Exception):
         for_caller(error)

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chainhub.settings")
-# Loads the apps; the imports below need them.
+# This call loads the Django apps. The imports below need them.
 http_application = get_asgi_application()
 
 from channels.routing import ProtocolTypeRouter  # noqa: E402
@@ -25,7 +25,7 @@ async def http(scope: Any, receive: Any, send: Any) -> None:
 
 
 def logged(application: Any) -> Any:
-    """``application`` with a request id in its log, where each exception that it raises is logged too."""
+    """Wrap ``application``: its log lines carry a request id, and each exception that it raises is logged."""
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         given = [value for name, value in scope["headers"] if name == b"x-request-id"]
@@ -34,7 +34,8 @@ def logged(application: Any) -> Any:
         try:
             await application(scope, receive, send)
         except Exception as error:
-            # Of a handshake, or of an answer that has begun: only the server can break that off.
+            # A WebSocket handshake failed, or a response that has already begun. Only the server can
+            # abort those.
             for_caller(error)
             raise
 

@@ -1,11 +1,11 @@
-"""Whether the process lives and whether it can serve."""
+"""Health checks: whether the process is alive, and whether it is ready to serve."""
 
 import threading
 
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 
-# Set once the process has been told to stop.
+# Set as soon as the process begins to stop.
 draining = threading.Event()
 
 
@@ -14,7 +14,7 @@ def alive(request: HttpRequest) -> JsonResponse:
 
 
 def ready(request: HttpRequest) -> JsonResponse:
-    """503 while the database does not answer, and once the process has been told to stop."""
+    """Return 503 while the database does not respond, and as soon as the process begins to stop."""
     if draining.is_set():
         return JsonResponse({"status": "draining"}, status=503)
     try:

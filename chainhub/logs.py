@@ -1,10 +1,10 @@
-"""Logging that names the request and never writes a credential."""
+"""Log filters: they add the request id to each line and remove credentials."""
 
 import logging
 import re
 from contextvars import ContextVar
 
-# Of the request or the WebSocket that is being answered; what it starts has a copy.
+# The id of the current request or WebSocket. Tasks that it starts inherit a copy.
 request_id = ContextVar("request_id", default="")
 
 SECRETS = re.compile(
@@ -15,12 +15,12 @@ SECRETS = re.compile(
 
 
 def redact(text: str) -> str:
-    """``text`` with header values of credentials and anything shaped like a key blacked out."""
+    """Return ``text`` with "[redacted]" in place of credential headers' values and of anything like a key."""
     return SECRETS.sub(lambda m: f"{m['name']}{m['sep']}[redacted]" if m["name"] else "[redacted]", text)
 
 
 class RedactSecrets(logging.Filter):
-    """Format the record here, traceback included, and redact the result."""
+    """Formats the record, including its traceback, and redacts the result."""
 
     formatter = logging.Formatter()
 
@@ -28,7 +28,8 @@ class RedactSecrets(logging.Filter):
         try:
             text = record.getMessage()
         except Exception:
-            # A wrong call of the log must not fail its caller, nor be printed as it is.
+            # The arguments do not fit the format string. The caller must not fail because of that, and
+            # logging must not print the unredacted arguments in an error of its own.
             text = f"{record.msg} {record.args}"
         record.msg, record.args = redact(text), ()
         if record.exc_info and not record.exc_text:
@@ -39,7 +40,7 @@ class RedactSecrets(logging.Filter):
 
 
 class AddRequestId(logging.Filter):
-    """``request_id`` for the format of a line; "-" where no request is being answered."""
+    """Adds ``request_id`` to the record, for the line format; "-" outside a request."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get() or "-"

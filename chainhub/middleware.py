@@ -1,4 +1,4 @@
-"""What every HTTP answer carries: a request id and the content security policy."""
+"""Middlewares: every HTTP response gets a request id and the content security policy."""
 
 import re
 import uuid
@@ -16,17 +16,17 @@ from chainhub.logs import request_id
 from chains.api.errors import problem_of, respond
 from chains.runtime.errors import ChainNotFound
 
-# Anything else in the header is replaced: it goes into logs.
+# The id is written to logs, so any other header value is replaced by a new id.
 REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
 def harmless_id(given: str) -> str:
-    """The caller's own id of the request, or a new one."""
+    """Return the caller's request id if it is safe to log, else a new one."""
     return given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
 class RequestContext:
-    """Give the request its id, which the server's log has too, and the answer its safety headers."""
+    """Sets the request's id, the same as in the server's log, and the response's security headers."""
 
     sync_capable = False
     async_capable = True
@@ -39,7 +39,8 @@ class RequestContext:
         given = request.headers.get("X-Request-ID", "")
         request.id = request_id.get() or harmless_id(given)  # type: ignore[attr-defined]
         if b"%2f" in getattr(request, "scope", {}).get("raw_path", b"").lower():
-            # A server in front reads this slash as part of a name: it may guard another address.
+            # A proxy in front may read an encoded slash as part of a name, where Django reads a separator.
+            # The proxy's access rules would then check another address than the one that Django serves.
             response: HttpResponseBase = respond(problem_of(ChainNotFound()), request)
         else:
             response = await self.get_response(request)
@@ -49,7 +50,10 @@ class RequestContext:
 
 
 class InTheLoop:
-    """One of Django's own middlewares, whose hooks wait for nothing, without its trips to a thread."""
+    """Runs the hooks of one of Django's own middlewares in the event loop instead of in a thread.
+
+    Only for middlewares whose hooks do not block.
+    """
 
     sync_capable = False
     async_capable = True

@@ -21,10 +21,11 @@ env = environ.Env()
 env.read_env(env.str("ENV_FILE", str(BASE_DIR / ".env")))
 
 DEBUG = env.bool("DEBUG", False)
-# The SQLite database, and in DEBUG the generated secrets.
+# The directory of the SQLite database and, with DEBUG, of the generated secrets.
 VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var")))
 
-# LangChain would send prompts and answers to a third party where a stray variable says so.
+# With these variables set, LangChain sends prompts and answers to a third party. A variable that somebody
+# left in the environment must not do that.
 os.environ["LANGSMITH_TRACING"] = os.environ["LANGCHAIN_TRACING_V2"] = "false"
 # The OpenAI SDK would send these to every provider.
 for _name in ("OPENAI_ORG_ID", "OPENAI_ORGANIZATION", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
@@ -32,7 +33,7 @@ for _name in ("OPENAI_ORG_ID", "OPENAI_ORGANIZATION", "OPENAI_PROJECT_ID", "OPEN
 
 
 def generated_secret(name: str, generate: Any) -> str:
-    """The variable itself, or, in DEBUG only, one generated once and kept in var/."""
+    """Return the environment variable or, with DEBUG only, a secret generated once and stored in VAR_DIR."""
     if value := env.str(name, ""):
         return value
     if not DEBUG:
@@ -48,7 +49,7 @@ def generated_secret(name: str, generate: Any) -> str:
 # --- Secrets -----------------------------------------------------------------------------------
 
 SECRET_KEY = generated_secret("SECRET_KEY", get_random_secret_key)
-# The first key encrypts stored provider credentials, all of them decrypt: to rotate, prepend one.
+# The first key encrypts stored provider credentials; every key can decrypt. To rotate, prepend a new key.
 FIELD_KEYS = [
     key.strip() for key in generated_secret("FIELD_KEYS", lambda: Fernet.generate_key().decode()).split(",")
 ]
@@ -60,7 +61,7 @@ for _key in FIELD_KEYS:
             "FIELD_KEYS must be a comma-separated list of Fernet keys (44 url-safe base64 characters)."
         ) from error
 
-# --- Who may talk to us ------------------------------------------------------------------------
+# --- Address, allowed hosts and origins --------------------------------------------------------
 
 PORT = env.int("PORT", 8000)
 HOST = env.str("HOST", "127.0.0.1")
@@ -92,18 +93,20 @@ ADMIN_PATH = env.str("ADMIN_PATH", "admin").strip("/")
 
 # --- The server (manage.py serve) --------------------------------------------------------------
 
-# A request has to arrive within these; a client with answers waiting has to take some of them.
+# A request's headers and body have to arrive within the first two limits. A client that reads nothing for
+# STALL_SECONDS while data waits for it is disconnected.
 HEADER_SECONDS = env.float("HEADER_SECONDS", 15)
 BODY_SECONDS = env.float("BODY_SECONDS", 30)
 STALL_SECONDS = env.float("STALL_SECONDS", 30)
-# Longer than the minute for which load balancers keep a connection that nobody uses.
+# An unused connection is closed after this time. Load balancers keep one for a minute, so this is longer.
 IDLE_SECONDS = env.float("IDLE_SECONDS", 75)
-# Of each process.
+# For each process.
 MAX_CONNECTIONS = env.int("MAX_CONNECTIONS", 1000)
 WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", 1)
 if WEB_CONCURRENCY < 1:
     raise ImproperlyConfigured("WEB_CONCURRENCY is the number of serving processes: 1 or more.")
-# On SIGTERM, what runs may finish. Hosts kill after 30 seconds; the last words take a few.
+# On SIGTERM, requests and runs may finish within this time. Hosts kill the process after 30 seconds, and
+# the end of the interrupted runs takes a few seconds more.
 DRAIN_SECONDS = env.float("DRAIN_SECONDS", 25)
 
 # --- Application -------------------------------------------------------------------------------
@@ -126,8 +129,8 @@ INSTALLED_APPS = [
     "chains",
     "chainhub",
 ]
-# Every entry is async-capable: one that is not would put each run into a thread, where a client
-# that leaves cannot cancel it.
+# Every middleware here supports async. A synchronous one would move each run into a thread, where a client
+# that disconnects cannot cancel it.
 MIDDLEWARE = [
     "chainhub.middleware.RequestContext",
     "corsheaders.middleware.CorsMiddleware",
@@ -157,7 +160,7 @@ TEMPLATES = [
         },
     },
 ]
-# Form widgets of ours are found in templates/ like any other page.
+# Django finds our form widgets in templates/ like other templates.
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 INSTALLED_APPS.append("django.forms")
 
@@ -167,18 +170,18 @@ DATABASES: dict[str, dict[str, Any]] = {
     "default": env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'chainhub.sqlite3'}")
 }
 _database = DATABASES["default"]
-# Of each process: its connections, and the threads in which runs use them.
+# For each process: the number of database connections, and of the threads in which runs use them.
 DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", 8)
 if _database["ENGINE"].endswith("sqlite3"):
     VAR_DIR.mkdir(exist_ok=True)
-    # Without these three, concurrent writers fail with "database is locked".
+    # Without these three options, concurrent writers fail with "database is locked".
     _database["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
         "init_command": ("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"),
     }
 else:
-    # Under ASGI a persistent connection outlives the thread that opened it; the pool replaces it.
+    # Under ASGI, Django's persistent connections outlive the thread that opened them. The pool replaces them.
     _database["CONN_MAX_AGE"] = 0
     _database["CONN_HEALTH_CHECKS"] = True
     _database["OPTIONS"] = {
@@ -188,16 +191,16 @@ else:
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Only the channel layer reads REDIS_URL, and no code of ours sends or receives over it: processes share
-# what they know in the database, and tokens go straight to their socket. It stands ready for notices
-# between processes; the in-memory layer does not cross from one process to another.
+# Only the channel layer uses REDIS_URL, and our code sends nothing over that layer yet: processes share
+# their state in the database, and each process sends tokens directly to its own sockets. The layer is
+# configured for messages between processes; the in-memory layer cannot reach another process.
 REDIS_URL = env.str("REDIS_URL", "")
 CHANNEL_LAYERS = {
     "default": (
         {
             "BACKEND": "channels_redis.core.RedisChannelLayer",
-            # A consumer waits for messages for as long as there are none; redis-py would give up
-            # after five seconds, just when the layer itself asks anew.
+            # A consumer may wait for a message for any time. redis-py's default timeout is five seconds,
+            # which is just when the layer itself sends its next request.
             "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": 15}]},
         }
         if REDIS_URL
@@ -230,14 +233,14 @@ CONTENT_SECURITY_POLICY = (
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
-# DEBUG is for loopback over plain HTTP; everything else is served behind TLS.
+# DEBUG is for plain HTTP on loopback. Every other installation is served behind TLS.
 SECURE_COOKIES = env.bool("SECURE_COOKIES", not DEBUG)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", not DEBUG)
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", 0 if DEBUG else 31_536_000)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEBUG
-# Believed only where an operator says that a proxy in front sets (and strips) the header.
+# Trust this header only if the operator confirms that a proxy in front sets it and removes the client's.
 if env.bool("TRUST_X_FORWARDED_PROTO", False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
@@ -264,14 +267,14 @@ USE_TZ = True
 
 MAX_BODY_BYTES = 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
-# A prompt of a hundred messages and as many variables, as the admin posts it.
+# The admin posts a prompt of a hundred messages and a hundred variables within this limit.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 3000
 MAX_BATCH_INPUTS = 100
 BATCH_CONCURRENCY = env.int("BATCH_CONCURRENCY", 8)
-# A model call that failed is tried again after a random pause: at most this long the first time, then
-# twice as long.
+# A failed model call is retried after a random pause. This is the longest first pause; the limit doubles
+# with each retry.
 PROVIDER_BACKOFF_SECONDS = env.float("PROVIDER_BACKOFF_SECONDS", 1)
-# The same input fits through every door, a file from the playground's form included.
+# Equal limits, so that each door accepts the same input, including a file from the playground's form.
 WEBSOCKET_MAX_FRAME_BYTES = MAX_BODY_BYTES
 SSE_PING_SECONDS = 15
 
@@ -298,7 +301,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": ["chains.api.schema.add_chain_paths"],
 }
 
-# Modules that register chains in code, beside ``runnables`` of every installed app.
+# Modules that register chains in code, in addition to the module ``runnables`` of every installed app.
 RUNNABLES = env.list("CHAINHUB_RUNNABLES", default=[])
 
 # --- The demo ----------------------------------------------------------------------------------
@@ -328,13 +331,13 @@ LOGGING = {
     },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
     "loggers": {
-        # Without its own handlers, which would print everything twice. What nobody foresaw is logged
-        # by chains.actions.errors, once; that a status is 4xx or 5xx is no news of its own.
+        # No handlers of its own: they would print everything twice. chains.actions.errors logs each
+        # unexpected exception once, so Django need not log 4xx and 5xx responses as well.
         "django": {"handlers": []},
         "django.request": {"level": "CRITICAL"},
-        # Scanners send any host name; the access log has the 400.
+        # Scanners send arbitrary host names. The access log shows the 400.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
-        # At DEBUG these print whole requests, credentials included.
+        # At the level DEBUG these log complete requests, including credentials.
         "openai": {"level": "WARNING"},
         "httpx2": {"level": "WARNING"},
         "httpcore2": {"level": "WARNING"},

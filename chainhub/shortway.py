@@ -1,8 +1,8 @@
-"""The short way through Django for programs that call a chain with a key.
+"""The short way through Django for programs that call a chain with an API key.
 
-A stock request passes a dozen middlewares and two signals, most of which hop to a thread and none of
-which a call with a key needs: it has no session, no form and no page. Everything else about it is
-Django's: the URLs, the DRF views, the responses.
+On Django's normal way a request passes about a dozen middlewares and two signals, most of which switch to a
+thread. A call with a key has no session, no form and no page, so it needs few of the middlewares and none
+of the signals. The URLs, the DRF views and the responses are the same on both ways.
 """
 
 import asyncio
@@ -23,14 +23,14 @@ RUN_PATH = short_way()
 
 
 def is_call(scope: Any) -> bool:
-    """Whether a request runs a chain with a key; what comes from a page in a browser does not count."""
+    """Return whether a request runs a chain with a key and has no Origin, which only browsers send."""
     if not RUN_PATH.fullmatch(scope["path"]):
         return False
     names = {name for name, _ in scope["headers"]}
     return b"origin" not in names and bool(names & {b"authorization", b"x-api-key"})
 
 
-# The other middlewares of the settings, and why a call with a key needs none of them.
+# The middlewares of the settings that the short way leaves out, each with the reason.
 LEFT_OUT = {
     "corsheaders.middleware.CorsMiddleware": "What has an Origin goes the long way.",
     "servestatic.middleware.ServeStaticMiddleware": "No address of a run is that of a file.",
@@ -42,7 +42,7 @@ LEFT_OUT = {
 
 
 class ProgramsHandler(ASGIHandler):
-    """Django's handler with the middlewares above, and without threads."""
+    """Django's ASGI handler with only the middlewares above, and without threads."""
 
     def load_middleware(self, is_async: bool = True) -> None:
         self._view_middleware: list[Any] = []
@@ -69,7 +69,7 @@ class ProgramsHandler(ASGIHandler):
             body.close()
 
     async def _answer(self, request: HttpRequest, receive: Any, send: Any) -> None:
-        """A client that leaves cancels the view, or the sending of what it gave."""
+        """Run the view and send its response; a client that disconnects cancels either."""
         answering = asyncio.current_task()
         assert answering is not None
         left = False
@@ -92,5 +92,5 @@ class ProgramsHandler(ASGIHandler):
         finally:
             watching.cancel()
             if response is not None:
-                # Gives nothing back that would wait: no file, no connection to a database.
+                # This does not block: there is no file or database connection to release.
                 response.close()

@@ -1,4 +1,4 @@
-"""Every URL, by way in, and what answers where there is none."""
+"""All URLs, and the responses for addresses that do not exist."""
 
 from django.conf import settings
 from django.contrib import admin
@@ -15,7 +15,7 @@ from chains.doors import FOR_PROGRAMS, dialect_of
 from chains.runtime.errors import ChainHubError, ChainNotFound
 
 urlpatterns = [
-    # First, because they are called most.
+    # First, because they get most of the requests.
     path("", include("chains.api.urls")),
     path("", include("chains.playground.urls")),
     path("account/", include("accounts.urls")),
@@ -29,12 +29,12 @@ async def nothing_for_programs(request: HttpRequest) -> HttpResponse:
     return respond(problem_of(ChainNotFound()), request)
 
 
-# A route of its own rather than a handler: with DEBUG on, Django never asks handler404.
+# A route instead of handler404, because Django does not call handler404 with DEBUG on.
 urlpatterns.append(re_path(f"^{FOR_PROGRAMS}", csrf_exempt(nothing_for_programs)))
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponseBase:
-    """JSON for programs, a page for people."""
+    """Respond with JSON to programs, with a page to people."""
     if dialect_of(request.path):
         return respond(problem_of(SuspiciousOperation()), request)
     return defaults.bad_request(request, exception)

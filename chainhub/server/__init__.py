@@ -1,7 +1,7 @@
-"""The production server: daphne within limits, and with an orderly end.
+"""The production server: daphne with limits and a graceful shutdown.
 
-Daphne itself buffers whatever a client sends or does not take, and cuts streams on SIGTERM. The
-parts of daphne, Twisted and autobahn that this leans on are listed in tests/faults/test_internals.py.
+Daphne itself buffers everything that a client sends or does not read, and aborts streams on SIGTERM. The
+parts of daphne, Twisted and autobahn that this code depends on are listed in tests/faults/test_internals.py.
 """
 
 import asyncio
@@ -28,11 +28,11 @@ from chainhub.server.websocket import Socket, SocketFactory
 
 logger = logging.getLogger(__name__)
 
-# After the drain: for the interrupted runs' last words, and for what is still unsent. A host that
-# grants 30 seconds kills then.
+# Seconds after the drain: first for the interrupted runs to send and record their end, then for data that
+# is still unsent. Together with the drain this fits into the 30 seconds after which many hosts kill.
 LAST_WORDS_S, FLUSH_S = 3.0, 0.5
 POLL_S = 0.05
-# autobahn holds outgoing messages to the same limit: a whole answer has to fit.
+# autobahn applies this limit to outgoing messages too, so a complete answer has to fit into it.
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 
 
@@ -45,9 +45,11 @@ def do_nothing() -> None:
 
 
 class Server(DaphneServer):
-    """``busy`` tells whether runs are under way, ``interrupt`` ends them and waits for that.
+    """Serves ``listening`` until the process is asked to stop.
 
-    ``on_drain`` is called when the process has been told to stop. A worker of several has a ``lifeline``.
+    ``busy`` returns whether runs are in progress. ``interrupt`` interrupts them and waits until they have
+    ended. ``on_drain`` is called when the process begins to stop. ``lifeline`` connects this worker to
+    its supervisor; it is None if there is only one process.
     """
 
     def __init__(
@@ -64,10 +66,10 @@ class Server(DaphneServer):
         super().__init__(
             websocket_max_message_size=MAX_MESSAGE_BYTES,
             websocket_max_frame_size=limits.frame_bytes,
-            # A body in one piece, as it is small enough to be read whole.
+            # Daphne passes the body on in one message. The limit of the body keeps that small enough.
             request_buffer_size=limits.body_bytes + 1,
             server_name="",
-            # Daphne insists on one; the listening socket is there already.
+            # Daphne requires an endpoint, but this server uses the socket that listens already.
             endpoints=["none"],
             **options,
         )
@@ -80,7 +82,10 @@ class Server(DaphneServer):
         self.transports: set[Any] = set()
 
     def run(self) -> None:
-        """Serve until told to stop. Daphne's own ``run`` names its factories, hence this one."""
+        """Serve until asked to stop.
+
+        This replaces daphne's ``run``, which always uses daphne's own factories.
+        """
         self.connections: dict[Any, dict[str, Any]] = {}
         self.http_factory = Factory(self)
         self.ws_factory = SocketFactory(self, server=self.server_name)
@@ -90,7 +95,7 @@ class Server(DaphneServer):
             openHandshakeTimeout=self.websocket_handshake_timeout,
             maxMessagePayloadSize=self.websocket_max_message_size,
             maxFramePayloadSize=self.websocket_max_frame_size,
-            # Say why (1009) rather than hang up.
+            # Close with a reason (1009) instead of dropping the connection.
             failByDrop=False,
         )
         globalLogBeginner.beginLoggingTo([log_failure], redirectStandardIO=False, discardBuffer=True)
@@ -103,24 +108,25 @@ class Server(DaphneServer):
         if self.lifeline is not None:
             self.lifeline.listen(loop, stop=self.stop, hurry=hurry)
             loop.call_soon(self.lifeline.say_ready)
-            # A worker hears of haste from its supervisor: a host may send its one signal to every process.
+            # Only the supervisor asks a worker to hurry. A second signal does not mean that here, because
+            # hosts may send their one signal to every process.
             hurry = do_nothing
-        # Twisted's own handlers fail at a second signal.
+        # Twisted's own signal handlers raise at a second signal.
         StopSignals(loop, stop=self.stop, hurry=hurry).listen()
         if self.ready_callable is not None:
             loop.call_soon(self.ready_callable)
-        # Twisted waits for a Deferred that comes from a trigger before its shutdown.
+        # Before it shuts down, Twisted waits for the Deferred that this trigger returns.
         reactor.addSystemEventTrigger("before", "shutdown", self._start_drain)
         reactor.run(installSignalHandlers=False)
 
     def _take(self, connection: socket.socket, address: Any) -> None:
-        """What Twisted's own port does with a connection that it has accepted."""
+        """Handle an accepted connection as Twisted's own port does."""
         kind = IPv6Address if connection.family == socket.AF_INET6 else IPv4Address
         protocol = self.http_factory.buildProtocol(kind("TCP", *address))
         protocol.makeConnection(tcp.Server(connection, protocol, address, None, 0, reactor))
 
     def stop(self) -> None:
-        """Begin to end, unless that has begun."""
+        """Begin the shutdown, unless it has begun already."""
         if not self.draining:
             self.draining = True
             reactor.stop()
@@ -133,9 +139,11 @@ class Server(DaphneServer):
         return inbox
 
     def _application_ended(self, protocol: Any, application: "asyncio.Future[None]") -> None:
-        """What it raised, it has logged itself: all that is left to do is to tell the client.
+        """Send an error to the client if the application raised; the application has logged it already.
 
-        Daphne looks once a second, logs it again, and fails for good at an answer that has begun.
+        Daphne's own check runs only once a second and logs the exception again. If the response has
+        already begun, that check raises and never runs again. So this method removes the application
+        before daphne's check sees it.
         """
         details = self.connections.get(protocol, {"disconnected": 0})
         details.pop("application_instance", None)
@@ -144,11 +152,12 @@ class Server(DaphneServer):
             protocol.handle_exception(error)
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
-        """The application's ``send``: it waits while the client has too much to take already."""
+        """The application's ``send``. It waits while too much data for the client is unsent."""
         await super().handle_reply(protocol, message)
         await protocol.outlet.room()
         if "disconnected" in self.connections.get(protocol, {"disconnected": 0}):
-            # An application that goes on sending gets the chance to hear that nobody listens.
+            # The client has left. Let the event loop run, so that an application that goes on sending
+            # can receive the disconnect message.
             await asyncio.sleep(0)
 
     # --- The end -------------------------------------------------------------------------------
@@ -157,7 +166,7 @@ class Server(DaphneServer):
         return Deferred.fromFuture(asyncio.ensure_future(self._drain()))
 
     async def _drain(self) -> None:
-        """Take nothing new, let what runs finish, then interrupt it."""
+        """Accept nothing new, let requests and runs finish within the limit, then interrupt the rest."""
         logger.info("Stopping: what runs may finish within %s s", self.limits.drain_s)
         self.on_drain()
         self.acceptor.stop()
@@ -165,14 +174,14 @@ class Server(DaphneServer):
         self.hurried = False
         interrupting = asyncio.ensure_future(self.interrupt())
         await self._until(lambda: interrupting.done() and not self._under_way(), LAST_WORDS_S)
-        # A few turns, in which the sockets' readers pass the end on to their clients.
+        # Give the WebSocket consumers a moment to send the end of their runs to the clients.
         await asyncio.sleep(0.1)
         self._say_goodbye()
         await self._until(lambda: not self.transports, FLUSH_S)
         await self._cancel_applications()
 
     def _hurry(self) -> None:
-        """Told to stop once more: whoever says so does not want to wait."""
+        """The second request to stop: do not wait any longer."""
         self.hurried = True
 
     async def _until(self, happened: Callable[[], bool], limit_s: float) -> None:
@@ -205,6 +214,6 @@ class Server(DaphneServer):
 
 
 def log_failure(event: dict[str, Any]) -> None:
-    """What Twisted catches would else be told to nobody."""
+    """Log the exceptions that Twisted catches; without this, nobody would see them."""
     if failure := event.get("log_failure"):
         logger.error("Unexpected: %s", failure.getTraceback())

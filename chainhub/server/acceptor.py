@@ -1,4 +1,4 @@
-"""Takes the connections that arrive at a listening socket, which several processes may share."""
+"""Accepts connections on a listening socket that several worker processes may share."""
 
 import asyncio
 import logging
@@ -9,18 +9,20 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 100
-# A worker lets an idler one have what arrives: it waits this long for each connection that it has, and
-# takes so many of those that nobody wanted meanwhile.
+# On a shared socket, a worker that has connections waits before it accepts, so that less busy workers
+# accept first. It waits PATIENCE_S for each open connection, LONGEST_S at most. Then it accepts up to
+# LEFT_OVER connections that no other worker has accepted meanwhile.
 PATIENCE_S, LONGEST_S, LEFT_OVER = 0.001, 0.01, 8
-# Without a free file descriptor, until the next try.
+# The pause before the next try when there is no free file descriptor.
 RECOVER_S = 0.5
 
 
 class Acceptor:
-    """``take`` gets each new connection, non-blocking, and where it comes from.
+    """Calls ``take`` with each new connection (a non-blocking socket) and the client's address.
 
-    ``load`` tells how many there are. Whoever wakes first gets what arrives at a ``shared`` socket, and
-    that would mostly be the same process.
+    ``load`` returns the number of open connections of this process. ``shared``: other processes accept
+    from the same socket. There, the process that wakes first would accept all new connections, and that
+    is mostly the same one, so busy processes wait.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""HTTP connections and requests within limits, on top of Twisted's channel and daphne's request."""
+"""HTTP connections and requests with limits, on top of Twisted's channel and daphne's request."""
 
 import json
 from http import HTTPStatus
@@ -10,11 +10,12 @@ from twisted.web import http
 from chainhub.server.access import log_access
 from chainhub.server.outlet import Outlet
 
-# After a refusal: what is still read, and for how long, so that the answer arrives. A connection
-# closed over unread bytes is reset, and a reset may overtake what was sent before it.
+# After a refusal the server still reads this many bytes, for this many seconds, so that the client
+# receives the response. If a connection is closed while it has unread bytes, TCP resets it, and the client
+# may see the reset before the response.
 LINGER_BYTES, LINGER_S = 1024 * 1024, 2
 
-# Known to proxies, but not to http.HTTPStatus.
+# Proxies know 499, but http.HTTPStatus does not.
 PHRASES = {499: "Client Closed Request"} | {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -23,7 +24,11 @@ def phrase(status: int) -> str:
 
 
 class Channel(http.HTTPChannel):
-    """One connection. Its time limits count from the start of a phase: a byte a second does not help."""
+    """One HTTP connection.
+
+    Each time limit counts from the start of a phase (headers, body, idle). A client that sends one byte a
+    second does not extend it.
+    """
 
     refused = False
     # Whether the next byte is the first one of a request.
@@ -46,7 +51,7 @@ class Channel(http.HTTPChannel):
     # --- Time limits ---------------------------------------------------------------------------
 
     def resetTimeout(self) -> None:
-        """Twisted calls this for every piece that arrives."""
+        """Do nothing. Twisted calls this for all data that arrives and would restart the time limit."""
 
     def timeoutConnection(self) -> None:
         if self.refused:
@@ -60,7 +65,7 @@ class Channel(http.HTTPChannel):
             return
         if self.between:
             self.between = False
-            # Two steps: to make a timer shorter, Twisted searches all that there are.
+            # Cancel the timer, then set a new one: to make a timer shorter, Twisted searches all timers.
             self.setTimeout(None)
             self.setTimeout(self.limits.header_s)
         super().dataReceived(data)
@@ -75,7 +80,7 @@ class Channel(http.HTTPChannel):
     def allContentReceived(self) -> None:
         if self.refused:
             return
-        # Twisted lifts the limit while the request is answered, and then takes it up again.
+        # Twisted suspends this limit while the application handles the request, and restores it after that.
         self.setTimeout(self.limits.idle_s)
         super().allContentReceived()
 
@@ -95,7 +100,7 @@ class Channel(http.HTTPChannel):
 
     def loseConnection(self) -> None:
         super().loseConnection()
-        # Twisted sends what is left first, and would wait for the client for ever.
+        # Twisted sends the remaining data first. Without this it would wait for a stalled client for ever.
         self.outlet.watch()
 
     # --- Refusals ------------------------------------------------------------------------------
@@ -104,7 +109,7 @@ class Channel(http.HTTPChannel):
         self.refuse(413, "body_too_large", f"The body is larger than {self.limits.body_bytes} bytes.")
 
     def refuse(self, status: int, code: str, message: str) -> None:
-        """Answer for the application and close, before the rest of the request has arrived."""
+        """Respond in place of the application and close, before the rest of the request has arrived."""
         self.refused = True
         self._discarded = 0
         body = json.dumps({"detail": message, "message": message, "code": code}).encode()
@@ -133,10 +138,10 @@ class Channel(http.HTTPChannel):
 
 
 class Request(WebRequest):
-    """One request and its answer."""
+    """One HTTP request and its response."""
 
     def __init__(self, *args: Any, **kwargs: Any):
-        # Django reads forms; Twisted would do so first, and answer the malformed ones.
+        # Django parses forms. Twisted would parse them first, and respond itself to malformed ones.
         super().__init__(*args, parsePOSTFormSubmission=False, **kwargs)
         self.outlet: Outlet = self.channel.outlet
         self.notes: dict[str, Any] = {}
@@ -154,7 +159,7 @@ class Request(WebRequest):
             if self.requestHeaders.hasHeader(b"Upgrade"):
                 self.channel.refuse(503, "shutting_down", "The server restarts; try again.")
                 return None
-            # What comes next on this connection should go to another process.
+            # Close after this response, so that the client sends its next request to another process.
             self.channel.persistent = False
             self.responseHeaders.setRawHeaders(b"Connection", [b"close"])
         return super().process()
@@ -165,7 +170,10 @@ class Request(WebRequest):
         super().connectionLost(reason)
 
     def handle_exception(self, exception: Exception) -> None:
-        """The application failed. An answer that has begun is broken off: nobody may take it for whole."""
+        """Handle an exception of the application.
+
+        If the response has begun, abort the connection, so that no client takes the response for complete.
+        """
         if self._response_started:
             self.notes["failed"] = True
             self.channel.transport.abortConnection()
@@ -173,7 +181,7 @@ class Request(WebRequest):
             super().handle_exception(exception)
 
     def log(self, *, left: bool | None = None) -> None:
-        """``left`` where the client did not stay for the end."""
+        """Write the access log line; ``left`` is True if the client left before the end."""
         request_id = self.responseHeaders.getRawHeaders(b"X-Request-ID", [b""])[0]
         log_access(
             method=self.method.decode("ascii", "backslashreplace"),
@@ -187,18 +195,18 @@ class Request(WebRequest):
         )
 
     def setResponseCode(self, code: int, message: bytes | None = None) -> None:
-        """With the standard's reason phrase; Twisted's own table knows but the older ones."""
+        """Set the status with its standard reason phrase. Twisted's own table has only older statuses."""
         super().setResponseCode(code, message or phrase(code).encode())
 
 
 class Factory(HTTPFactory):
-    """Makes our channels with our requests."""
+    """Creates a ``Channel`` with our ``Request`` for each connection."""
 
     protocol = Channel
 
     def __init__(self, server: Any):
         super().__init__(server)
-        # A new connection's first limit.
+        # The time limit of a new connection.
         self.timeOut = server.limits.header_s
 
     def buildProtocol(self, addr: Any) -> Any:
@@ -207,5 +215,5 @@ class Factory(HTTPFactory):
         return channel
 
     def log(self, request: Request) -> None:
-        """Twisted's own line costs more and goes nowhere."""
+        """Write our access log line in place of Twisted's, which costs more and is written nowhere."""
         request.log()

@@ -1,17 +1,21 @@
-"""What one client may ask of the server; the figures come from the settings."""
+"""The server's limits; their values come from the settings."""
 
 import logging
 from dataclasses import dataclass
 
 logger = logging.getLogger(__name__)
 
-# Beside the connections: the database's, logs, files that are read.
+# Open files beside the client and provider connections: database connections, logs, files that are read.
 OTHER_FILES = 200
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """``*_s`` in seconds. ``stall_s``: how long a client with answers waiting may take nothing of them."""
+    """Limits of one server process: sizes in bytes, ``*_s`` in seconds, ``connections`` at once.
+
+    A client that reads nothing for ``stall_s`` while data waits for it is disconnected. ``drain_s`` is how
+    long requests and runs may still take when the process stops.
+    """
 
     body_bytes: int
     frame_bytes: int
@@ -24,11 +28,11 @@ class Limits:
 
 
 def allow_open_files(connections: int) -> None:
-    """Raise this process' limit of open files for so many clients, each with a connection to a provider."""
+    """Raise the process' limit of open files to fit ``connections``, each with one to a provider as well."""
     try:
         import resource
     except ImportError:
-        # Only POSIX has such a limit.
+        # Only POSIX systems have this limit.
         return
     needed = 2 * connections + OTHER_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,4 +1,4 @@
-"""What is on its way to one client: who sends waits while too much is unsent."""
+"""Backpressure for one client: senders wait while too much data is unsent."""
 
 import asyncio
 import socket
@@ -14,7 +14,10 @@ TCP_INFO_SIZE, BYTES_ACKED = 128, 120
 
 
 def taken_bytes(transport: Any) -> int:
-    """What the client's side has acknowledged so far; always 0 where the system does not tell."""
+    """Return how many bytes the client's system has acknowledged; 0 if our system cannot tell.
+
+    Linux provides this number in ``tcp_info``.
+    """
     try:
         info = transport.getHandle().getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_SIZE)
         return int(struct.unpack_from("=Q", info, BYTES_ACKED)[0])
@@ -24,10 +27,12 @@ def taken_bytes(transport: Any) -> int:
 
 @implementer(IPushProducer)
 class Outlet:
-    """Told by Twisted's transport when its buffer (64 KiB) is full and when it is empty again.
+    """Lets senders wait while the transport's buffer is full, and drops a client that reads nothing.
 
-    A client that takes nothing for ``stall_s`` while something waits for it is dropped: the buffer
-    of a client that is merely slow may take longer than that to become empty, but moves meanwhile.
+    Twisted's transport calls ``pauseProducing`` when its buffer (64 KiB) is full and ``resumeProducing``
+    when the buffer is empty again. A connection is aborted when its client reads nothing for ``stall_s``
+    seconds while data waits. The buffer of a slow client may need longer than that to become empty, but
+    the number of acknowledged bytes grows meanwhile, so a slow client is not dropped.
     """
 
     def __init__(self, transport: Any, stall_s: float, clock: Any = reactor):
@@ -43,7 +48,7 @@ class Outlet:
         return not self._room.is_set()
 
     async def room(self) -> None:
-        """Wait until more may be sent, or until nobody is there to send it to."""
+        """Wait until more data may be sent, or until the connection is lost."""
         await self._room.wait()
 
     def pauseProducing(self) -> None:
@@ -53,18 +58,18 @@ class Outlet:
     def resumeProducing(self) -> None:
         self._room.set()
         if self._transport.disconnecting:
-            # Else it would wait for its producer's last words, and never close.
+            # The transport closes only when it has no producer any more.
             self._transport.unregisterProducer()
         else:
             self._stop_watching()
 
     def stopProducing(self) -> None:
-        """The connection is lost."""
+        """Called when the connection is lost."""
         self._room.set()
         self._stop_watching()
 
     def watch(self) -> None:
-        """From now on the client has to take something now and then."""
+        """From now on, abort the connection if the client reads nothing for ``stall_s`` seconds."""
         if self._check is None:
             self._taken, self._moved_at = taken_bytes(self._transport), self._clock.seconds()
             self._look_again()

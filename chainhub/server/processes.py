@@ -1,4 +1,4 @@
-"""Several processes that share one listening socket: started, replaced when they die, stopped together."""
+"""Starts several processes that share one listening socket, replaces those that die, and stops them all."""
 
 import asyncio
 import logging
@@ -12,14 +12,15 @@ from chainhub.server.signals import StopSignals
 
 logger = logging.getLogger(__name__)
 
-# Before a process is replaced: at once, then ever later while its successors do not live for STEADY_S.
+# Seconds before a process that died is replaced: the first time at once, then longer each time, until a
+# process has lived for STEADY_S.
 PAUSES_S = (0, 1, 2, 4, 8, 16, 30)
 STEADY_S = 30
 READY, STOP, HURRY = b".", b"s", b"h"
 
 
 def listen(host: str, port: int, *, backlog: int) -> socket.socket:
-    """A listening socket that several processes may accept from; raises OSError."""
+    """Return a listening socket that several processes may accept from; raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     everywhere = host == "::" and socket.has_dualstack_ipv6()
     listening = socket.create_server((host, port), family=family, backlog=backlog, dualstack_ipv6=everywhere)
@@ -28,16 +29,17 @@ def listen(host: str, port: int, *, backlog: int) -> socket.socket:
 
 
 def inherited(fd: int) -> socket.socket:
-    """The socket that the supervisor passed on, and that is not to be passed on any further."""
+    """Return the socket that the supervisor passed to this process. Our child processes do not inherit it."""
     given = socket.socket(fileno=fd)
     given.set_inheritable(False)
     return given
 
 
 class Lifeline:
-    """A worker's end of its connection to the supervisor: it says that it is ready, and is told to stop.
+    """A worker's end of the socket pair that connects it to its supervisor.
 
-    Not by signals: hosts send theirs to every process, and the second one would mean to hurry.
+    The worker sends that it is ready. The supervisor sends when to stop and when to hurry. Signals cannot
+    do this: hosts send their signal to every process, and a second one would mean to hurry.
     """
 
     def __init__(self, fd: int):
@@ -49,7 +51,10 @@ class Lifeline:
     def listen(
         self, loop: asyncio.AbstractEventLoop, *, stop: Callable[[], None], hurry: Callable[[], None]
     ) -> None:
-        """Call ``stop`` at each word, and where the supervisor has died; ``hurry`` where the word is that."""
+        """Call ``stop`` for each message from the supervisor, and when the supervisor has died.
+
+        Call ``hurry`` as well if the message asks for that.
+        """
 
         def hear() -> None:
             heard = self._socket.recv(16)
@@ -70,11 +75,12 @@ class Worker:
 
 
 class Supervisor:
-    """Runs ``command`` in ``count`` processes; its placeholders get the two descriptors they inherit.
+    """Runs ``command`` in ``count`` worker processes.
 
-    ``{socket}`` is the listening socket, ``{lifeline}`` what a Lifeline is made of. A process that dies is
-    replaced; one that dies before any has ever been ready ends them all, as the next would fare no better.
-    ``buried`` is called with the process id of each that has ended.
+    In ``command``, ``{socket}`` becomes the file descriptor of the listening socket and ``{lifeline}`` that
+    of the worker's Lifeline; the worker inherits both. The supervisor replaces a worker that dies. If a
+    worker dies before any worker has been ready, the supervisor stops all of them, because the next one
+    would fail in the same way. ``buried`` is called with the process id of each worker that has ended.
     """
 
     def __init__(
@@ -94,7 +100,7 @@ class Supervisor:
         self.ever_ready = self.failed = False
 
     async def run(self) -> bool:
-        """Until told to stop by SIGTERM or SIGINT, and all have ended; whether that went as it should."""
+        """Run until SIGTERM or SIGINT, and until all workers have ended; return whether all went well."""
         loop = asyncio.get_running_loop()
         StopSignals(loop, stop=self.stop, hurry=self.stop).listen()
         keepers = [asyncio.create_task(self._keep_one()) for _ in range(self.count)]
@@ -117,21 +123,21 @@ class Supervisor:
             self.stop()
 
     def stop(self) -> None:
-        """Pass it on; told once more, the workers hurry."""
+        """Ask all workers to stop. A second call asks them to hurry."""
         word = HURRY if self.stopping.is_set() else STOP
         self.stopping.set()
-        # Once the workers have closed theirs too, connections are refused.
+        # When the workers have closed their copies too, the system refuses new connections.
         self.listening.close()
         for worker in self.workers:
             self._tell(worker, word)
 
     def _tell(self, worker: Worker, word: bytes) -> None:
-        # It may have ended this very moment.
+        # The worker may have ended just now.
         with suppress(OSError):
             if worker.ready:
                 worker.line.send(word)
             else:
-                # Has nothing to finish, and does not listen yet.
+                # The worker has no runs to finish and does not read its lifeline yet.
                 worker.process.terminate()
 
     async def _keep_one(self) -> None:
@@ -160,7 +166,7 @@ class Supervisor:
                 continue
 
     async def _live(self) -> str:
-        """The life of one worker, and how it ended."""
+        """Run one worker until it ends; return its process id and how it ended, for the log."""
         worker = await self._start()
         self.workers.add(worker)
         if self.stopping.is_set():
@@ -191,7 +197,8 @@ class Supervisor:
                     sys.executable,
                     *(part.format(**places) for part in self.command),
                     pass_fds=tuple(places.values()),
-                    # Ctrl-C in a terminal reaches a whole group; the workers hear of it from here.
+                    # Ctrl-C in a terminal sends SIGINT to the complete process group. Workers are in
+                    # sessions of their own, so that only the supervisor gets it.
                     start_new_session=True,
                 )
         except BaseException:

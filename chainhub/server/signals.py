@@ -1,16 +1,17 @@
-"""The signals that tell a process to stop."""
+"""The signals that ask a process to stop."""
 
 import asyncio
 import signal
 from collections.abc import Callable
 from contextlib import suppress
 
-# make and process managers pass a signal on that the whole process group has got: both count as one.
+# make and process managers forward a signal that the complete process group has received already. Two
+# signals within this time count as one.
 SAME_S = 0.3
 
 
 class StopSignals:
-    """The first SIGTERM or SIGINT calls ``stop`` in the event loop, each later one ``hurry``."""
+    """Calls ``stop`` in the event loop at the first SIGTERM or SIGINT, and ``hurry`` at each later one."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, *, stop: Callable[[], None], hurry: Callable[[], None]
@@ -23,7 +24,7 @@ class StopSignals:
             signal.signal(number, lambda *_: self._arrived())
 
     def _arrived(self) -> None:
-        # A process whose event loop is closed is about to exit anyway.
+        # If the event loop is closed, the process is about to exit anyway.
         with suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self._tell)
 

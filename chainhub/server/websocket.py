@@ -1,4 +1,4 @@
-"""WebSockets within limits, on top of daphne's protocol."""
+"""WebSockets with limits, on top of daphne's protocol."""
 
 from typing import Any
 
@@ -9,22 +9,22 @@ from chainhub.server.outlet import Outlet
 
 SERVICE_RESTART = 1012
 
-# What a client may have said that the application has not heard yet, and what it may say at all
-# while it takes nothing itself: each ping of its asks for an answer. Beyond, it is not read.
+# How many frames may wait for the application, and how many bytes a client may send while it reads nothing
+# itself (each of its pings causes an answer). Beyond either limit the server stops reading from the client.
 UNHEARD_FRAMES, UNANSWERED_BYTES = 64, 64 * 1024
 
 
 class Socket(WebSocketProtocol):
-    """One WebSocket; it takes the connection over from the HTTP channel that it began as."""
+    """One WebSocket. It takes over the connection from the HTTP channel that received the handshake."""
 
     unanswered = 0
-    # For the access log: what the handshake is answered with.
+    # For the access log: the status of the handshake.
     status = 403
 
     def connectionMade(self) -> None:
         self.notes: dict[str, Any] = {}
         self.outlet = Outlet(self.transport, self.factory.server_class.limits.stall_s)
-        # The channel is still the one that the transport tells when to pause.
+        # Until now the transport has called the HTTP channel when its buffer was full.
         self.transport.unregisterProducer()
         self.transport.registerProducer(self.outlet, True)
         super().connectionMade()
@@ -59,7 +59,7 @@ class Socket(WebSocketProtocol):
             self.transport.pauseProducing()
 
     def check_timeouts(self) -> None:
-        """Called every two seconds: who said too much is listened to again."""
+        """Called every two seconds: read again from a client that is within the limits again."""
         super().check_timeouts()
         if not self.outlet.full:
             self.unanswered = 0
@@ -72,12 +72,15 @@ class Socket(WebSocketProtocol):
         return self.unanswered > UNANSWERED_BYTES or unheard > UNHEARD_FRAMES
 
     def serverSend(self, content: Any, binary: bool = False) -> None:
-        """Autobahn raises for a socket that is closing: not the fault of who still answers a frame."""
+        """Send, unless the socket is closing.
+
+        Autobahn raises then, but an application that still answers a frame has made no mistake.
+        """
         if self.state not in (self.STATE_CLOSING, self.STATE_CLOSED):
             super().serverSend(content, binary)
 
     def say_goodbye(self) -> None:
-        """Close because this process ends; the client should come back, to another one."""
+        """Close because this process ends. The close code asks the client to connect again."""
         if self.state == self.STATE_OPEN:
             self.sendCloseFrame(code=SERVICE_RESTART, reasonUtf8=b"The server restarts.")
         else:
@@ -85,6 +88,6 @@ class Socket(WebSocketProtocol):
 
 
 class SocketFactory(WebSocketFactory):
-    """Makes our sockets."""
+    """Creates a ``Socket`` for each connection."""
 
     protocol = Socket

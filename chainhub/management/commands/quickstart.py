@@ -1,4 +1,4 @@
-"""``manage.py quickstart``: set up, seed the demo, say where to look, serve."""
+"""``manage.py quickstart``: set up the database, seed the demo, print the addresses and serve."""
 
 import secrets
 import socket
@@ -66,7 +66,10 @@ def _check_port() -> None:
 
 
 def _admin_login() -> tuple[str, str]:
-    """The first start makes a superuser with a random password and remembers it in var/."""
+    """Return the user name and password of the admin.
+
+    The first start creates a superuser with a random password and stores the password in var/.
+    """
     remembered = settings.VAR_DIR / "admin_password"
     admin = User.objects.filter(is_superuser=True, is_active=True).order_by("pk").first()
     if admin is None:
@@ -79,7 +82,7 @@ def _admin_login() -> tuple[str, str]:
 
 
 def _demo_key() -> str:
-    """A key of the demo user's, the same at every start while it is live."""
+    """Return an API key of the demo user. Later starts return the same key as long as it is live."""
     remembered = settings.VAR_DIR / "demo_key"
     if remembered.exists():
         try:

@@ -28,11 +28,13 @@ from chains.runtime.providers import load_kinds
 
 logger = logging.getLogger(__name__)
 
-# Connections that wait to be accepted; Twisted's own default is 50.
+# The most connections that may wait to be accepted. Twisted's default is 50.
 BACKLOG = 1024
-# After the drain, a worker says its last words and exits; one that has not ended then is killed.
+# Seconds after the drain in which a worker sends what is left and exits. The supervisor kills a worker
+# that has not ended by then.
 STOP_GRACE_S = LAST_WORDS_S + 2 * FLUSH_S + 1
-# New objects before the collector looks for cycles: each request makes some thousands, few of them in one.
+# The garbage collector runs after this many new objects. A request creates some thousands of objects, and
+# few of them are in reference cycles.
 GARBAGE_THRESHOLD = 100_000
 
 
@@ -42,7 +44,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default=settings.HOST)
         parser.add_argument("--port", type=int, default=settings.PORT)
-        # What the supervisor gives to its workers.
+        # The supervisor passes this to its workers: the descriptors of the socket and of the lifeline.
         parser.add_argument("--worker", type=int, nargs=2, help=SUPPRESS)
 
     def handle(self, *args: Any, host: str, port: int, worker: list[int] | None, **options: Any) -> None:
@@ -74,7 +76,7 @@ def usable_database() -> Iterator[None]:
 
 
 def supervise(listening: socket.socket) -> bool:
-    """Serve with several processes, until told to stop; whether all of them ended well."""
+    """Serve with several processes until asked to stop; return whether all of them ended as they should."""
     for connection in connections.all():
         connection.close()
         if hasattr(connection, "close_pool"):
@@ -92,7 +94,7 @@ def supervise(listening: socket.socket) -> bool:
 
 
 def serve(listening: socket.socket, lifeline: Lifeline | None) -> None:
-    """In this process, until told to stop."""
+    """Serve in this process until asked to stop. Exits the process at the end."""
     with usable_database():
         if lost := interrupt_lost_runs():
             logger.warning("%d runs of a process that died are marked as interrupted", lost)
@@ -107,14 +109,14 @@ def serve(listening: socket.socket, lifeline: Lifeline | None) -> None:
         interrupt=interrupt_all_runs,
         on_drain=stop_taking_work,
     )
-    # This thread needs none any more, and a place in the pool is not given back by itself.
+    # This thread needs no database connection any more, and does not return its own to the pool by itself.
     connections.close_all()
-    # All that is loaded by now stays: the collector need not walk it again and again.
+    # All objects that are loaded now stay in memory, so the garbage collector need not examine them again.
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD)
     server.run()
-    # Code of a chain may hold a thread that never comes back, and Python would wait for it.
+    # A chain's code may block a thread for ever, and a normal exit of Python would wait for that thread.
     logging.shutdown()
     os._exit(0)
 
@@ -138,5 +140,5 @@ def server_limits() -> Limits:
 
 
 async def interrupt_all_runs() -> None:
-    """Until the end of each is recorded."""
+    """Interrupt all runs and wait until the end of each is recorded."""
     await asyncio.gather(*(run.ended() for run in runs.interrupt_runs()))
