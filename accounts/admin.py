@@ -45,7 +45,7 @@ class ApiKeyAdmin(admin.ModelAdmin):
         return f"{key.prefix}…"
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        # Runs refer to their key: it is revoked, never deleted.
+        # Runs refer to their key, so a key is revoked and never deleted.
         return False
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ class ApiKeyAdmin(admin.ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: forms.ModelForm, change: bool) -> None:
         if change:
-            # The rest may have changed since this form's row was read: used, or revoked.
+            # Save the name only: another process may have used or revoked the key since this form read it.
             obj.save(update_fields=["name"])
             return
         obj.expires_at = expiry_in(form.cleaned_data["days"])
@@ -83,7 +83,7 @@ class ApiKeyAdmin(admin.ModelAdmin):
     def response_add(
         self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """Show the key in this very answer: across a redirect it would sit in a cookie."""
+        """Show the key in this response. A redirect would have to carry it in a cookie."""
         context = {
             **self.admin_site.each_context(request),
             "title": f"New API key: {obj.name}",

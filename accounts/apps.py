@@ -1,4 +1,4 @@
-"""Django's entry to this app."""
+"""The accounts app's configuration; it also clears the caches of callers when their rows change."""
 
 from typing import Any
 
@@ -12,15 +12,16 @@ class AccountsConfig(AppConfig):
     verbose_name = "Accounts"
 
     def ready(self) -> None:
-        # Registers how our two ways to authenticate look in the OpenAPI document.
+        # This import registers our two ways to authenticate for the OpenAPI document.
         from accounts import schema  # noqa: F401
 
         self._watch_callers()
 
     def _watch_callers(self) -> None:
-        """What changes who a key or a session stands for counts at once in the process that changes it.
+        """Clear this process' caches of callers whenever a user, key, session or permission changes.
 
-        Elsewhere, and where rows are changed by ``update``, it counts within a second.
+        So a change counts at once in the process that makes it. In other processes, and for changes by
+        ``QuerySet.update``, it counts within a second.
         """
         from django.contrib.auth.models import Group
         from django.contrib.sessions.models import Session
@@ -33,10 +34,10 @@ class AccountsConfig(AppConfig):
 
         def changed(**_: Any) -> None:
             forget()
-            # Whoever looked before the commit has seen what was before.
+            # A request that reads before the commit caches the old state again.
             transaction.on_commit(forget)
 
-        self.changed = changed  # Signals keep weak references.
+        self.changed = changed  # Keeps it alive: signals only hold weak references.
         for saved in (User, ApiKey):
             post_save.connect(changed, sender=saved)
         for deleted in (User, ApiKey, Session):

@@ -1,4 +1,4 @@
-"""The credential of a request, for async views and for rest_framework."""
+"""Authentication of HTTP requests, for async views and for rest_framework."""
 
 from typing import Any
 
@@ -15,11 +15,15 @@ from accounts.models import ApiKey, User
 from concurrency.database import borrowed_connection
 
 CHALLENGE = "Bearer"
-"""What a 401 answers in ``WWW-Authenticate``."""
+"""The value of ``WWW-Authenticate`` in a response with status 401."""
 
 
 def key_in(request: HttpRequest) -> str | None:
-    """The API key that the request's headers offer; "" for an Authorization that is no Bearer."""
+    """Return the API key from the request's headers, or None if neither header is there.
+
+    An Authorization header of another scheme than Bearer gives "". Raises ParseError if the two headers
+    contain different keys.
+    """
     authorization = request.META.get("HTTP_AUTHORIZATION")
     plain = request.META.get("HTTP_X_API_KEY")
     if authorization is None:
@@ -35,14 +39,14 @@ def key_in(request: HttpRequest) -> str | None:
 
 
 async def authenticate(request: HttpRequest) -> Caller:
-    """The caller: by key if a header offers one, else by the signed-in session and CSRF.
+    """Return the caller: by key if a header contains one, else by the session, which needs a CSRF token.
 
     Raises CredentialsRefused (401), ParseError (400) or PermissionDenied (403).
     """
     raw = key_in(request)
     if raw is not None:
         return await aauthenticate_key(raw)
-    # Most strangers bring no cookie: no need to ask the database.
+    # Without a session cookie there is no need to query the database.
     user = await _session_user(request) if settings.SESSION_COOKIE_NAME in request.COOKIES else None
     if user is None:
         raise CredentialsRefused
@@ -51,16 +55,19 @@ async def authenticate(request: HttpRequest) -> Caller:
 
 
 def session_user(request: HttpRequest) -> User | None:
-    """The active user of the request's session."""
+    """Return the active user of the request's session, or None."""
     return request.user if isinstance(request.user, User) else None
 
 
-# In one trip to a thread; request.auser() makes one for the session and one for the user.
+# This switches to a thread once; request.auser() does it for the session and again for the user.
 _session_user = sync_to_async(borrowed_connection()(session_user))
 
 
 def enforce_csrf(request: HttpRequest) -> None:
-    """What Django's middleware does for forms, for a request that a session signs."""
+    """Check the CSRF token of a request with a session, as Django's middleware does for forms.
+
+    Raises PermissionDenied.
+    """
     check = CSRFCheck(lambda _: HttpResponse())
     check.process_request(request)
     if reason := check.process_view(request, None, (), {}):  # type: ignore[arg-type]
@@ -71,7 +78,7 @@ def enforce_csrf(request: HttpRequest) -> None:
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """``request.user`` and, as ``request.auth``, the key, from the headers."""
+    """Sets ``request.user`` and, as ``request.auth``, the key, from the request's headers."""
 
     def authenticate(self, request: Request) -> tuple[User, ApiKey | None] | None:
         raw = key_in(request._request)
@@ -87,7 +94,7 @@ class ApiKeyAuthentication(BaseAuthentication):
 
 
 class SessionAuthentication(BaseAuthentication):
-    """``request.user`` from the signed-in session; ``request.auth`` is None."""
+    """Sets ``request.user`` from the session; ``request.auth`` is None."""
 
     def authenticate(self, request: Request) -> tuple[User, ApiKey | None] | None:
         user = session_user(request._request)
@@ -101,7 +108,7 @@ class SessionAuthentication(BaseAuthentication):
 
 
 class IsCaller(BasePermission):
-    """Signed in either way; else the same refusal as for a bad key."""
+    """Allows requests with a key or a session; others get the same error as for an invalid key."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         if not request.user.is_authenticated:

@@ -1,4 +1,4 @@
-"""Who is calling: the one lookup for every way in."""
+"""The lookup of the caller, by key or by session. Every way in uses it."""
 
 import asyncio
 import logging
@@ -19,7 +19,10 @@ logger = logging.getLogger(__name__)
 
 
 class CredentialsRefused(Exception):
-    """No live credential. The one refusal, whatever was wrong: it tells a stranger nothing about any key."""
+    """The request has no live credential.
+
+    The message is the same for every cause, so that it tells a stranger nothing about any key.
+    """
 
     code = "not_authenticated"
 
@@ -31,7 +34,7 @@ class CredentialsRefused(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Who is calling, and with which key; None means a signed-in session."""
+    """The user who calls, and the key of the call; ``key`` is None for a session."""
 
     user: User
     key: ApiKey | None
@@ -41,7 +44,7 @@ class Caller:
 
 
 def authenticate_key(raw: str) -> Caller:
-    """The owner of a live key, in one query; raises CredentialsRefused for anything else."""
+    """Return the owner of a live key, with one query; raises CredentialsRefused for anything else."""
     if not looks_like_key(raw):
         raise CredentialsRefused
     try:
@@ -54,7 +57,10 @@ def authenticate_key(raw: str) -> Caller:
 
 
 async def aauthenticate_key(raw: str) -> Caller:
-    """``authenticate_key`` for async requests; garbage is refused without a trip to a thread."""
+    """``authenticate_key`` for async requests, with a cache of one second (``known_keys``).
+
+    A text that is no key is refused without a switch to a thread.
+    """
     if not looks_like_key(raw):
         raise CredentialsRefused
     caller: Caller = await known_keys.get(digest_of(raw), lambda: _authenticate_key(raw))
@@ -73,7 +79,7 @@ _notes: dict[str, asyncio.Task[None]] = {}
 
 
 def note_use(key: ApiKey) -> None:
-    """Write down that the key is used, at most once a minute; a request never fails for it."""
+    """Record that the key is used, at most once a minute. A failed write is logged and not raised."""
     now = timezone.now()
     if not key.use_is_due(now):
         return
@@ -88,7 +94,7 @@ _note_use = in_database_thread(note_use)
 
 
 def _note_use_later(key: ApiKey) -> None:
-    """``note_use`` beside the request, one write per key at a time."""
+    """Start ``note_use`` in a task, so that the request does not wait. One write per key at a time."""
     if key.pk in _notes or not key.use_is_due(timezone.now()):
         return
     task = asyncio.create_task(_note_use(key))
@@ -100,7 +106,7 @@ def _note_use_later(key: ApiKey) -> None:
 
 
 def caller_of_session(session_key: str) -> Caller | None:
-    """Whoever that session signs in now, None after a sign-out or a change of password."""
+    """Return the session's user, or None, for example after a sign-out or a change of password."""
     if not session_key:
         return None
     request = HttpRequest()
@@ -113,5 +119,5 @@ _authenticate_session = in_database_thread(caller_of_session)
 
 
 async def authenticate_session(session_key: str) -> Caller | None:
-    """``caller_of_session``, as it was within the last second."""
+    """``caller_of_session`` with a cache: the result is at most one second old."""
     return await known_sessions.get(session_key, lambda: _authenticate_session(session_key))

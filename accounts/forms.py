@@ -7,7 +7,7 @@ from accounts.models import ApiKey
 
 
 class NewKeyForm(forms.ModelForm):
-    """What a person says about a new key; the key itself is made by accounts.keys."""
+    """The name and the lifetime of a new key. accounts.keys generates the key itself."""
 
     days = forms.IntegerField(
         label="Expires after (days)", min_value=1, max_value=MAX_DAYS, initial=DEFAULT_DAYS

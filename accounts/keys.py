@@ -1,7 +1,8 @@
-"""API keys: their format, how one is made, and what is stored of it.
+"""API keys: their format, how one is generated, and what is stored of it.
 
-A key is ``chk_live_``, 43 base62 characters (256 random bits) and 6 base62 characters of the CRC32
-over what precedes them: one word on a double-click, easy to search for, and checkable offline.
+A key is ``chk_live_``, 43 base62 characters (256 random bits) and 6 base62 characters of the CRC32 of all
+characters before them. So a double-click selects a complete key, secret scanners can search for keys, and a
+typing error is detected without the database.
 """
 
 import hashlib
@@ -21,13 +22,13 @@ CHECKSUM_LENGTH = 6
 PREFIX_LENGTH = 12
 DEFAULT_DAYS = 90
 MAX_DAYS = 3650
-# ASCII only and of one fixed length: linear on any input.
+# ASCII only and one fixed length, so matching takes linear time for every input.
 KEY = re.compile(rf"{KEY_START}[0-9A-Za-z]{{{SECRET_LENGTH + CHECKSUM_LENGTH}}}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class IssuedKey:
-    """A stored row and, this once, the key itself."""
+    """A new row and the key itself, which is available only now."""
 
     row: ApiKey
     secret: str = field(repr=False)
@@ -51,14 +52,17 @@ def generate_key() -> str:
 
 
 def looks_like_key(text: str) -> bool:
-    """Whether ``text`` could be one of our keys; says no to a typo without asking the database."""
+    """Return whether ``text`` has the format and the checksum of our keys. Needs no database."""
     if not KEY.fullmatch(text):
         return False
     return checksum(text[:-CHECKSUM_LENGTH]) == text[-CHECKSUM_LENGTH:]
 
 
 def digest_of(key: str) -> str:
-    """What is stored. 256 random bits need no slow hash, and a slow one would invite floods."""
+    """Return the SHA-256 of a key, in hex; only this is stored.
+
+    256 random bits need no slow hash, and with a slow one, many invalid keys could overload the server.
+    """
     return hashlib.sha256(key.encode()).hexdigest()
 
 
@@ -67,12 +71,12 @@ def expiry_in(days: int) -> datetime:
 
 
 def issue_key(*, user: User, name: str, expires_at: datetime | None) -> IssuedKey:
-    """Store a new key of ``user``; without ``expires_at`` it never expires."""
+    """Store a new key of ``user``. It never expires if ``expires_at`` is None."""
     return save_with_new_key(ApiKey(user=user, name=name, expires_at=expires_at))
 
 
 def save_with_new_key(row: ApiKey) -> IssuedKey:
-    """Give the unsaved ``row`` a fresh key and insert it."""
+    """Generate a key for the unsaved ``row`` and insert the row."""
     key = generate_key()
     row.prefix = key[:PREFIX_LENGTH]
     row.digest = digest_of(key)

@@ -1,4 +1,4 @@
-"""Who may use ChainHub: people and their API keys."""
+"""Users and their API keys."""
 
 import secrets
 import string
@@ -15,25 +15,25 @@ BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 LAST_USED_EVERY = timedelta(minutes=1)
 
 known_keys: Kept[Any] = Kept(keep_s=KEYS_KEPT_S, most=10_000)
-"""Callers by the digest of their key."""
+"""Cache: callers by the digest of their key."""
 known_sessions: Kept[Any] = Kept(keep_s=SESSIONS_KEPT_S, most=10_000)
-"""Callers by their session."""
+"""Cache: callers by their session's key."""
 
 
 def new_key_id() -> str:
-    """A random public id (119 bits): safe in URLs, logs and tickets, and not a credential."""
+    """Return a random public id (119 bits). It is no credential, so URLs, logs and tickets may show it."""
     return "key_" + "".join(secrets.choice(BASE62) for _ in range(20))
 
 
 class User(AbstractUser):
-    """A person who signs in, and the owner of keys and runs."""
+    """A person who signs in; owns keys and runs."""
 
     class Meta(AbstractUser.Meta):
         pass
 
 
 Visitor = User | AnonymousUser
-"""Whoever a request comes from."""
+"""The sender of a request, signed in or not."""
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
@@ -46,15 +46,18 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         )
 
     def note_use(self, now: datetime) -> int:
-        """Set ``last_used_at`` where that is due; processes that race write it once."""
+        """Set ``last_used_at`` if that is due; return how many rows were written.
+
+        The condition is part of the UPDATE, so of several concurrent processes only one writes.
+        """
         due = models.Q(last_used_at=None) | models.Q(last_used_at__lte=now - LAST_USED_EVERY)
         return self.filter(due).update(last_used_at=now)
 
 
 class ApiKey(models.Model):
-    """A credential for programs; the key itself is shown once and never stored.
+    """A credential for programs. The key itself is shown once and never stored.
 
-    A revoked key keeps its row: runs refer to it.
+    The row of a revoked key stays, because runs refer to it.
     """
 
     id = models.CharField(primary_key=True, max_length=32, default=new_key_id, editable=False)
@@ -80,7 +83,7 @@ class ApiKey(models.Model):
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
 
     def use_is_due(self, now: datetime) -> bool:
-        """Whether the last noted use is so old that this one is worth a write."""
+        """Return whether the recorded last use is so old that a new one must be written."""
         return self.last_used_at is None or self.last_used_at <= now - LAST_USED_EVERY
 
     @property
@@ -90,7 +93,7 @@ class ApiKey(models.Model):
         return "live" if self.is_live(timezone.now()) else "expired"
 
     def revoke(self) -> None:
-        """Refuse the key from now on; a second call keeps the first moment."""
+        """Revoke the key from now on. A second call changes nothing."""
         if self.revoked_at is None:
             self.revoked_at = timezone.now()
             self.save(update_fields=["revoked_at"])

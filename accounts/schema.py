@@ -1,4 +1,4 @@
-"""How ChainHub's two ways to authenticate look in the OpenAPI document."""
+"""Describes ChainHub's two ways to authenticate in the OpenAPI document."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     name = ["bearer", "apiKey"]
 
     def get_security_requirement(self, auto_schema: AutoSchema) -> list[dict[str, list[Any]]]:
-        # A list: either header will do.
+        # A list of alternatives: either header is enough.
         return [{name: []} for name in self.name]
 
     def get_security_definition(self, auto_schema: AutoSchema) -> list[dict[str, Any]]:

@@ -13,6 +13,6 @@ urlpatterns = [
         name="sign_in",
     ),
     path("sign-out/", LogoutView.as_view(), name="sign_out"),
-    # A slug, so that no stray byte reaches the database.
+    # The slug converter keeps unusual characters, which some databases refuse, out of the query.
     path("keys/<slug:key_id>/revoke/", views.revoke_key, name="revoke_key"),
 ]

@@ -1,4 +1,4 @@
-"""The pages of a person's own account."""
+"""The pages of a user's own account."""
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -12,7 +12,7 @@ from accounts.models import ApiKey, User
 
 
 def signed_in(request: HttpRequest) -> User:
-    """The user behind ``login_required``, for the type checker as well."""
+    """Return the user of a view with ``login_required``; the assertion is for the type checker."""
     assert isinstance(request.user, User)
     return request.user
 
@@ -21,7 +21,7 @@ def signed_in(request: HttpRequest) -> User:
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def account(request: HttpRequest) -> HttpResponse:
-    """One's keys; a POST creates one and shows it in its own answer, so it is stored nowhere."""
+    """List the user's keys. A POST creates a key and shows it in its response; the key is stored nowhere."""
     user, issued = signed_in(request), None
     form = NewKeyForm(request.POST or None)
     if form.is_valid():

@@ -1,4 +1,4 @@
-"""Creates an API key and prints it, and nothing else, on standard output."""
+"""``manage.py createkey``: create an API key and print it, and nothing else, to standard output."""
 
 from typing import Any
 
