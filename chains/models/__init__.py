@@ -1,4 +1,4 @@
-"""What is remembered."""
+"""The database models."""
 
 from chains.models.chains import Chain, ChainLabel, ChainVersion
 from chains.models.feedback import Feedback

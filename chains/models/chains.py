@@ -1,4 +1,4 @@
-"""Chains, who may run them, and their versions."""
+"""Chains, their access rules and their versions."""
 
 from typing import Self
 
@@ -14,7 +14,7 @@ from chains.runtime.wire.config import CONFIGURABLE
 
 class ChainQuerySet(models.QuerySet["Chain"]):
     def visible_to(self, user: Visitor | None) -> Self:
-        """Chains this user may run, enabled or not; editors may run all."""
+        """Return the chains that this user may run, enabled or not. Editors may run all chains."""
         if user is None or not user.is_active:
             return self.none()
         if user.has_perm("chains.change_chain"):
@@ -32,7 +32,7 @@ def default_config_keys() -> list[str]:
 
 
 class Chain(Versioned["ChainVersion"]):
-    """A served unit: configured here, or a runnable that is registered in code."""
+    """A chain that is served: configured in the admin, or a runnable that is registered in code."""
 
     class Kind(models.TextChoices):
         SPEC = "spec", "configured"
@@ -69,17 +69,17 @@ class Chain(Versioned["ChainVersion"]):
     objects = ChainQuerySet.as_manager()
 
     def save_spec(self, spec: Spec, *, author: User | None, note: str = "") -> "ChainVersion":
-        """The version with this configuration: a new one, unless the latest already has it."""
+        """Return the version with this spec: the latest if it has this spec already, else a new one."""
         data = spec.model_dump(mode="json")
         latest = self.latest()
-        # As it reads today: older ones were written before some of the fields existed.
+        # Parse the latest spec again before comparing: fields may have been added since it was stored.
         if latest and digest(latest.parsed.model_dump(mode="json")) == digest(data):
             return latest
         return self.add_version(author=author, note=note, digest=digest(data), spec=data)
 
 
 class ChainVersion(Version):
-    """``spec`` as runtime.spec.Spec has it."""
+    """A version of a chain. ``spec`` is the JSON form of ``runtime.spec.chain.Spec``."""
 
     parent = models.ForeignKey(Chain, on_delete=models.CASCADE, related_name="versions")
     spec = models.JSONField()

@@ -1,4 +1,4 @@
-"""What people say of an answer."""
+"""Feedback on the answers of runs."""
 
 import uuid
 from typing import Self
@@ -12,12 +12,12 @@ from chains.models.runs import Run
 
 class FeedbackQuerySet(models.QuerySet["Feedback"]):
     def visible_to(self, user: Visitor) -> Self:
-        """Feedback on one's own runs."""
+        """Return the feedback on the user's own runs."""
         return self.filter(run__user=user)
 
 
 class Feedback(models.Model):
-    """One judgement of a run under one ``key``, such as ``thumbs``; saying it again replaces it."""
+    """Feedback on a run under one ``key``, such as ``thumbs``. New feedback under a key replaces the old."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="feedback")

@@ -15,9 +15,9 @@ def _cipher(keys: tuple[str, ...]) -> MultiFernet:
 
 
 class EncryptedTextField(models.TextField):
-    """Clear text in Python, a Fernet token in the database; no lookup can search it.
+    """Clear text in Python, a Fernet token in the database. Queries cannot search it.
 
-    The first of ``FIELD_KEYS`` encrypts, all of them decrypt.
+    The first of ``FIELD_KEYS`` encrypts; every key can decrypt.
     """
 
     def get_prep_value(self, value: Any) -> Any:

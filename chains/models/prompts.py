@@ -12,7 +12,7 @@ class Prompt(Versioned["PromptVersion"]):
     """A template that chains refer to by slug and ref."""
 
     def save_spec(self, spec: PromptSpec, *, author: User | None, note: str = "") -> "PromptVersion":
-        """The version with this content: a new one, unless the latest already has it."""
+        """Return the version with this content: the latest if it has this content already, else a new one."""
         data = spec.model_dump(mode="json")
         latest = self.latest()
         if latest and latest.digest == digest(data):
@@ -21,7 +21,7 @@ class Prompt(Versioned["PromptVersion"]):
 
 
 class PromptVersion(Version):
-    """``messages`` and ``variables`` as runtime.prompts.PromptSpec has them."""
+    """A version of a prompt. ``messages`` and ``variables`` are the JSON form of a ``PromptSpec``."""
 
     parent = models.ForeignKey(Prompt, on_delete=models.CASCADE, related_name="versions")
     messages = models.JSONField()

@@ -1,4 +1,4 @@
-"""Where models live and what they charge."""
+"""Providers of models, and the prices of models."""
 
 from decimal import Decimal
 from typing import Any
@@ -17,14 +17,14 @@ from chains.runtime.providers import KINDS
 from chains.runtime.providers.reach import ProviderConfig, check_base_url
 
 slug_validator = RegexValidator(
-    # Unlike elsewhere, Python's "$" would let a line break follow.
+    # In Python, "$" also matches before a line break at the end; "\Z" does not.
     SLUG_PATTERN.removesuffix("$") + r"\Z",
     "Lower-case letters, digits, '-' and '_', beginning with a letter or digit.",
 )
 
 
 class SlugField(models.CharField):
-    """A unique name that stands in URLs."""
+    """A unique name for use in URLs."""
 
     def __init__(self, *args: Any, **kwargs: Any):
         kwargs.setdefault("max_length", 64)
@@ -34,7 +34,7 @@ class SlugField(models.CharField):
 
 
 class SecondsField(models.FloatField):
-    """A time limit."""
+    """A time limit in seconds, from 0.1 to 3600."""
 
     def __init__(self, *args: Any, **kwargs: Any):
         kwargs["validators"] = [MinValueValidator(0.1), MaxValueValidator(3600)]
@@ -42,12 +42,12 @@ class SecondsField(models.FloatField):
 
 
 def kind_choices() -> list[tuple[str, str]]:
-    """The kinds of the runtime. A migration names this function, so that a new kind needs none."""
+    """Return the runtime's provider kinds. Migrations refer to this function, so a new kind needs none."""
     return [(name, kind.label) for name, kind in KINDS.items()]
 
 
 class Provider(models.Model):
-    """An endpoint and its credential are one record, so that a key only ever goes to its host."""
+    """An endpoint with its credential. They are one record, so that a key is only sent to its own host."""
 
     slug = SlugField()
     kind = models.CharField(max_length=32, choices=kind_choices)
@@ -87,13 +87,13 @@ class Provider(models.Model):
 
     @property
     def key_hint(self) -> str:
-        """What may be shown of the credential."""
+        """Return what the admin may show of the credential: its last four characters at most."""
         if not self.api_key:
             return "not set"
         return f"set, ends …{self.api_key[-4:]}" if len(self.api_key) >= 12 else "set"
 
     def has_same_host(self, other_url: str) -> bool:
-        """Whether the stored credential may still be sent once the endpoint is ``other_url``."""
+        """Return whether ``other_url`` has the same scheme, host and port, so the credential may stay."""
         return urlsplit(self.base_url)[:2] == urlsplit(other_url)[:2]
 
     def to_config(self) -> ProviderConfig:
@@ -117,7 +117,7 @@ class PriceQuerySet(models.QuerySet["Price"]):
 
 
 class Price(models.Model):
-    """What a model charges from a date on; the newest row that is valid counts."""
+    """A model's prices from a date on. The newest row whose date has been reached counts."""
 
     provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="prices")
     model = models.CharField(max_length=200)

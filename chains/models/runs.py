@@ -1,4 +1,4 @@
-"""Every execution of a chain."""
+"""Runs: one row for each execution of a chain."""
 
 import uuid
 from datetime import timedelta
@@ -12,26 +12,31 @@ from accounts.models import Visitor
 from chains.doors import source_choices
 from chains.models.chains import Chain, ChainVersion
 
-# A process says that its runs are alive this often, and is thought dead after that long.
+# Each process updates ``seen_at`` of its runs every HEARTBEAT_S. A run that was not updated for
+# LOST_AFTER_S is taken for lost: its process has probably died.
 HEARTBEAT_S = 10
 LOST_AFTER_S = 60
 
 
 class RunQuerySet(models.QuerySet["Run"]):
     def visible_to(self, user: Visitor) -> Self:
-        """One's own runs only, whoever one is; operators read all in the admin."""
+        """Return the user's own runs only, also for staff. Operators read all runs in the admin."""
         return self.filter(user=user)
 
     def running(self) -> Self:
         return self.filter(status=Run.Status.RUNNING)
 
     def silent(self) -> Self:
-        """Runs whose process has not been heard of."""
+        """Return the running runs that no process has updated for LOST_AFTER_S."""
         return self.running().filter(seen_at__lt=timezone.now() - timedelta(seconds=LOST_AFTER_S))
 
 
 class Run(models.Model):
-    """The row exists from the start of the run; ``ended_at`` and the figures come with its end."""
+    """One execution of a chain.
+
+    The row is written when the run starts (that of a very short run only at its end). ``ended_at``, the
+    output, the tokens, the cost and the times are written when the run ends.
+    """
 
     class Status(models.TextChoices):
         RUNNING = "running"
@@ -42,12 +47,12 @@ class Run(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     parent_id = models.UUIDField("batch", null=True, blank=True, db_index=True)
-    # The text columns outlive a chain that is deleted.
+    # These text columns keep the names after the chain is deleted.
     chain = models.ForeignKey(Chain, null=True, on_delete=models.SET_NULL, related_name="runs")
     chain_slug = models.CharField("chain", max_length=64, db_index=True)
     chain_version = models.ForeignKey(ChainVersion, null=True, on_delete=models.SET_NULL, related_name="+")
     chain_version_number = models.PositiveIntegerField("version", null=True)
-    # Of a chain in code, in place of a number: the software and its version.
+    # For a code chain, in place of a version number: the package and its version.
     package = models.CharField(max_length=200, blank=True)
     prompt_versions = models.JSONField(default=dict)
     plan_digest = models.CharField(max_length=64)
@@ -57,17 +62,17 @@ class Run(models.Model):
     key = models.ForeignKey(
         "accounts.ApiKey", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
-    # The door that it came through.
+    # The door through which the run was started.
     source = models.CharField(max_length=32, choices=source_choices)
     status = models.CharField(max_length=12, choices=Status, default=Status.RUNNING)
-    # What the caller chose of the chain, as it was allowed.
+    # What of the caller's config was allowed and applied.
     config = models.JSONField(default=dict, blank=True)
     input = models.JSONField(null=True)
     output = models.JSONField(null=True, blank=True)
     error_code = models.CharField(max_length=64, blank=True)
     error_message = models.CharField(max_length=500, blank=True)
     finish_reason = models.CharField(max_length=64, blank=True)
-    # One entry for each model call that was answered: step, provider, model, attempts, tokens, cost.
+    # One item for each model call that got an answer: step, provider, model, attempts, tokens, cost.
     calls = models.JSONField(default=list)
     input_tokens = models.PositiveIntegerField(null=True, blank=True)
     output_tokens = models.PositiveIntegerField(null=True, blank=True)
@@ -76,7 +81,7 @@ class Run(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
     first_token_ms = models.PositiveIntegerField(null=True, blank=True)
     latency_ms = models.PositiveIntegerField(null=True, blank=True)
-    # The process that runs it ("host/pid/start"), and when that was last heard of.
+    # The process that runs it ("host/pid/start"), and the time of its last heartbeat.
     worker = models.CharField(max_length=200)
     seen_at = models.DateTimeField(default=timezone.now)
 
@@ -95,5 +100,5 @@ class Run(models.Model):
 
     @property
     def version_name(self) -> str:
-        """The version that answered, for people: ``3``, or ``jokes 1.2.0``."""
+        """Return the version that answered, as a text for people: ``3``, or ``jokes 1.2.0``."""
         return self.package if self.chain_version_number is None else str(self.chain_version_number)

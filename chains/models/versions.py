@@ -1,4 +1,4 @@
-"""Immutable numbered versions and movable labels: the mechanism that prompts and chains share."""
+"""Immutable numbered versions and movable labels, the base of prompts and chains."""
 
 import re
 from typing import Any, Generic, Protocol, Self, TypeVar
@@ -16,7 +16,7 @@ REF = re.compile(SLUG_PATTERN.removesuffix("$"))
 
 
 class Numbered(Protocol):
-    """What is asked of a version here; its class is told below."""
+    """What this module needs of a version's class, for the type checker."""
 
     @property
     def number(self) -> Any: ...
@@ -26,7 +26,10 @@ V = TypeVar("V", bound=Numbered)
 
 
 class Versioned(Generic[V], models.Model):
-    """Something with versions of the class ``V``, which brings ``versions``; its labels bring ``labels``."""
+    """Base of a model with versions of the class ``V`` and with labels.
+
+    The foreign keys of the version's and the label's class define ``versions`` and ``labels``.
+    """
 
     slug = SlugField()
     name = models.CharField(max_length=200, blank=True)
@@ -45,7 +48,7 @@ class Versioned(Generic[V], models.Model):
 
     @property
     def noun(self) -> str:
-        """What the record of label moves calls it."""
+        """The name of this model in the records of label moves."""
         return str(self._meta.model_name)
 
     def latest(self) -> V | None:
@@ -53,15 +56,15 @@ class Versioned(Generic[V], models.Model):
         return version
 
     def at(self, ref: str) -> V:
-        """The version a ref names: a number, a label, or ``latest``; raises ChainNotFound."""
+        """Return the version that a ref names: a number, a label, or ``latest``. Raises ChainNotFound."""
         version: V | None = None
         if not REF.fullmatch(ref):
-            # Not even asked for: a database may choke on it.
+            # Do not query: some databases raise for unusual characters.
             pass
         elif ref == LATEST:
             version = self.latest()
         elif ref.isascii() and ref.isdigit():
-            # No version has a number of more digits, and a database would choke on one.
+            # No version has a number of ten digits, and a database may raise for one.
             version = self.versions.filter(number=int(ref)).first() if len(ref) < 10 else None
         else:
             version = self.versions.filter(labels__name=ref).first()
@@ -70,7 +73,7 @@ class Versioned(Generic[V], models.Model):
         return version
 
     def add_version(self, *, author: User | None, note: str = "", **content: Any) -> V:
-        """The next version; the row lock keeps two editors from taking the same number."""
+        """Save the next version and return it. The row lock keeps two editors from using the same number."""
         with transaction.atomic():
             type(self)._default_manager.select_for_update().get(pk=self.pk)
             latest = self.latest()
@@ -79,7 +82,7 @@ class Versioned(Generic[V], models.Model):
             return version
 
     def point(self, label: str, version: V, *, by: User | None) -> None:
-        """Move a label, and record the move."""
+        """Move or create a label, and record the move."""
         with transaction.atomic():
             type(self)._default_manager.select_for_update().get(pk=self.pk)
             row = self.labels.filter(name=label).select_related("version").first()
@@ -95,7 +98,7 @@ class Versioned(Generic[V], models.Model):
 
 
 class Version(models.Model):
-    """One immutable state; concrete classes add the content and a foreign key named ``parent``."""
+    """Base of an immutable version. Subclasses add the content and a foreign key named ``parent``."""
 
     number = models.PositiveIntegerField()
     digest = models.CharField(max_length=64)
@@ -116,7 +119,7 @@ class Version(models.Model):
 
 
 class Label(models.Model):
-    """A named pointer to a version."""
+    """Base of a label, a named pointer to a version."""
 
     name = models.CharField(max_length=64, validators=[slug_validator])
     moved_at = models.DateTimeField(auto_now=True)
@@ -139,7 +142,7 @@ class LabelMoveQuerySet(models.QuerySet["LabelMove"]):
 
 
 class LabelMove(models.Model):
-    """The record of every publication and roll-back; it outlives what it speaks of."""
+    """The record of one move of a label. It names the chain or prompt as text, so it survives a deletion."""
 
     kind = models.CharField(max_length=32)
     slug = models.CharField(max_length=64)
