@@ -1,4 +1,4 @@
-"""DRF views whose handlers are coroutines: a client that leaves cancels them."""
+"""DRF views whose handlers are coroutines. A client that disconnects cancels them."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ from chains.api.json import StrictJSONParser
 
 
 class IgnoreAccept(BaseContentNegotiation):
-    """JSON whatever the client says it accepts: LangServe's ask for an event stream everywhere."""
+    """Always selects JSON: LangServe's clients send ``Accept: text/event-stream`` with every request."""
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
         return parsers[0]
@@ -26,9 +26,10 @@ class IgnoreAccept(BaseContentNegotiation):
 
 
 class AsyncAPIView(APIView):
-    """What DRF's own dispatch does, without its trips to a thread; handlers find ``self.caller``.
+    """Does in a coroutine what DRF's own dispatch does with switches to a thread.
 
-    Every answer is rendered already, because Django renders a DRF Response in a thread.
+    Handlers can use ``self.caller``. They return an HttpResponse that is rendered already, because Django
+    renders a DRF Response in a thread.
     """
 
     content_negotiation_class = IgnoreAccept
@@ -39,7 +40,7 @@ class AsyncAPIView(APIView):
     ) -> HttpResponseBase:
         self.args, self.kwargs = args, kwargs
         self.headers: dict[str, str] = {}
-        # No body is a form, whatever it calls itself: the check for CSRF would read it as one.
+        # A body is never a form here, whatever its content type. Without this, the CSRF check would parse it.
         request.POST = QueryDict()
         self.request = drf_request = self.initialize_request(request, *args, **kwargs)
         try:
@@ -56,22 +57,22 @@ class AsyncAPIView(APIView):
         return self.finalize_response(drf_request, response, *args, **kwargs)
 
     def _note_for_access_log(self, response: HttpResponseBase) -> None:
-        """What only the application knows of a request; other servers than ours do not ask."""
+        """Write the user and the run into the scope's notes. Only our own server provides and reads them."""
         notes = getattr(self.request._request, "scope", {}).get("chainhub.notes", {})
         notes["user"] = self.caller.user.pk
         notes["run"] = response.headers.get("X-ChainHub-Run-ID")
 
     @property
     def allowed_methods(self) -> list[str]:
-        """Those with a handler of their own; Django would answer HEAD wherever there is GET."""
+        """The methods that have a handler. Django would add HEAD to every view with GET."""
         return [name.upper() for name in ("get", "head", "post") if hasattr(type(self), name)]
 
     def body(self) -> dict[str, Any]:
-        """The request's JSON object; raises InvalidBody."""
+        """Return the request's JSON object. Raises InvalidBody (400 or 422) or BodyTooLarge (413)."""
         return StrictJSONParser().parse(self.request._request)  # type: ignore[arg-type]
 
 
 def json_response(value: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> HttpResponse:
-    """Compact JSON with non-ASCII text left as it is."""
+    """Return a response with compact JSON; non-ASCII characters are not escaped."""
     body = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return HttpResponse(body, status=status, content_type="application/json", headers=headers)

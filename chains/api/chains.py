@@ -1,4 +1,4 @@
-"""Chains as callers see them."""
+"""The resource ``chains`` of the API."""
 
 from typing import Any
 

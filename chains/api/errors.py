@@ -1,7 +1,7 @@
-"""The one table from what went wrong to what a client is told, in both of the API's dialects.
+"""Maps exceptions to HTTP responses, in both of the API's dialects.
 
-Run endpoints answer ``{"detail", "message", "code"}``: LangServe's Python client reads ``detail``,
-its JavaScript client ``message``. Resources under /api/v1/ answer RFC 9457 problem details.
+Run endpoints respond with ``{"detail", "message", "code"}``: LangServe's Python client reads ``detail``,
+its JavaScript client reads ``message``. Resources under /api/v1/ respond with RFC 9457 problem details.
 """
 
 from collections.abc import Mapping
@@ -42,13 +42,13 @@ STATUS: Mapping[type[errors.ChainHubError], int] = {
     errors.RunTimeout: 504,
     errors.ChainHubError: 500,
 }
-# Never told to a client to wait longer than this.
+# The longest time that Retry-After asks a client to wait.
 MAX_RETRY_AFTER_S = 120
 
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """``errors`` name fields, where the fault is in some."""
+    """An error as clients see it; ``errors`` has one item for each invalid field."""
 
     status: int
     code: str
@@ -58,7 +58,7 @@ class Problem:
 
 
 def problem_of(error: Exception) -> Problem:
-    """What to tell of any exception; one that is not known is logged and hidden."""
+    """Return the problem for any exception. An unexpected exception is logged, and its text is hidden."""
     if isinstance(error, Http404):
         return _of_chainhub(errors.ChainNotFound())
     if isinstance(error, DjangoPermissionDenied):
@@ -106,7 +106,7 @@ def _of_drf(error: APIException) -> Problem:
 
 
 def run_body(problem: Problem) -> dict[str, Any]:
-    """The dialect of the run endpoints."""
+    """Return the body of an error in the dialect of the run endpoints."""
     detail: Any = problem.message
     message = problem.message
     if problem.errors:
@@ -121,7 +121,7 @@ def run_response(problem: Problem) -> HttpResponse:
 
 
 def problem_response(problem: Problem, request: HttpRequest) -> HttpResponse:
-    """RFC 9457 problem details; ``type`` is about:blank, so ``title`` is the status phrase."""
+    """Return RFC 9457 problem details. ``type`` is about:blank, so ``title`` is the status phrase."""
     body = {
         "type": "about:blank",
         "title": HTTPStatus(problem.status).phrase,
@@ -139,12 +139,12 @@ def problem_response(problem: Problem, request: HttpRequest) -> HttpResponse:
 
 
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> HttpResponse:
-    """DRF's hook, for every view."""
+    """DRF's exception handler, for every view."""
     return respond(problem_of(error), context["request"]._request)
 
 
 def respond(problem: Problem, request: HttpRequest) -> HttpResponse:
-    """In the dialect of the path."""
+    """Return the error response in the dialect of the request's path."""
     if dialect_of(request.path) == "api":
         return problem_response(problem, request)
     return run_response(problem)

@@ -1,4 +1,4 @@
-"""Request bodies as DRF reads them: strict JSON, in bounds."""
+"""DRF's parser of request bodies: strict JSON of limited size."""
 
 from typing import IO, Any
 
@@ -10,7 +10,7 @@ from chains.runtime.wire.strict_json import InvalidJSON, strict_json_object
 
 
 class InvalidBody(APIException):
-    """InvalidJSON as DRF knows errors."""
+    """InvalidJSON as an exception of DRF."""
 
     default_code = "invalid_json"
 
@@ -26,7 +26,7 @@ class BodyTooLarge(APIException):
 
 
 class StrictJSONParser(BaseParser):
-    """Reads every body as a JSON object, whatever its content type says: LangServe's clients vary."""
+    """Parses every body as a JSON object, whatever its content type: LangServe's clients send several."""
 
     media_type = "application/json"
 

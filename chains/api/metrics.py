@@ -1,4 +1,4 @@
-"""``/metrics`` for Prometheus, and for operators."""
+"""``/metrics`` for Prometheus. Only operators may read it."""
 
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
@@ -13,14 +13,14 @@ from chains.api.base import IgnoreAccept
 
 
 class SeesAllRuns(BasePermission):
-    """Who may read everybody's runs in the admin may read what they add up to."""
+    """Allows users who may read all runs in the admin: the metrics are totals of these runs."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         return request.user.has_perm("chains.view_run")
 
 
 class MetricsView(APIView):
-    """In Prometheus' text format, or in OpenMetrics' where the client accepts it."""
+    """Responds in Prometheus' text format, or in that of OpenMetrics if the client accepts it."""
 
     content_negotiation_class = IgnoreAccept
     permission_classes = [IsCaller, SeesAllRuns]
@@ -30,6 +30,6 @@ class MetricsView(APIView):
         try:
             encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         except (TypeError, ValueError):
-            # A version in it that is no number.
+            # The header has a version that is no number.
             encode, content_type = choose_encoder("")
         return HttpResponse(encode(metrics.registry()), content_type=content_type)

@@ -1,4 +1,4 @@
-"""Pages of a list: cursors that a client hands back as it got them."""
+"""Pagination of lists by cursors. A client sends a cursor back unchanged."""
 
 from datetime import UTC
 from typing import Any
@@ -11,7 +11,10 @@ from rest_framework.request import Request
 
 
 class CheckedCursor(CursorPagination):
-    """A cursor that was never given out is not found; rest_framework would ask the database for it."""
+    """Responds with 404 to a cursor that this server cannot have sent.
+
+    rest_framework would use its value in a database query.
+    """
 
     def decode_cursor(self, request: Request) -> Cursor | None:
         cursor: Any = super().decode_cursor(request)
@@ -20,7 +23,7 @@ class CheckedCursor(CursorPagination):
         return cursor
 
     def is_position(self, text: str) -> bool:
-        """Whether it could stand in the column that is sorted by."""
+        """Return whether ``text`` can be a value of the column by which the list is sorted."""
         raise NotImplementedError
 
 

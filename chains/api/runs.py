@@ -1,4 +1,4 @@
-"""One's own runs as a resource."""
+"""The resource ``runs`` of the API: the caller's own runs."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ class RunSerializer(serializers.ModelSerializer):
 
 
 class OwnRuns(generics.GenericAPIView):
-    """Only what the caller may see, whoever asks."""
+    """Only the caller's own runs, whoever the caller is."""
 
     serializer_class = RunSerializer
     content_negotiation_class = IgnoreAccept
@@ -57,7 +57,7 @@ class OwnRuns(generics.GenericAPIView):
         given = self.request.query_params
         wanted = {column: given[name] for name, column in columns.items() if name in given}
         if not all(value.isprintable() for value in wanted.values()):
-            # No row has such a value, and Postgres refuses to look for U+0000.
+            # No row has such a value, and PostgreSQL raises for U+0000 in a query.
             return runs.none()
         return runs.filter(**wanted)
 

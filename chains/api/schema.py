@@ -1,4 +1,8 @@
-"""OpenAPI 3.1: the resources by drf-spectacular, and each chain's run endpoints from its own schema."""
+"""The OpenAPI 3.1 document.
+
+drf-spectacular describes the resources. This module adds the run endpoints of each chain, with the chain's
+own JSON Schemas.
+"""
 
 import threading
 from collections.abc import Iterator
@@ -19,7 +23,8 @@ from chains.runtime.errors import ChainHubError
 from chains.runtime.events import Mode
 from chains.runtime.plans.base import Plan
 
-# The descriptors that hold rest_framework's schemas are shared, and note the view they serve just now.
+# All requests share the descriptor objects of rest_framework's schemas, and such an object stores the view
+# that it is used for at the moment. So only one document may be generated at a time.
 ONE_AT_A_TIME = threading.Lock()
 
 ERROR = {
@@ -65,7 +70,7 @@ FEEDBACK = {
 
 
 class OpenAPIView(SpectacularAPIView):
-    """The document; what a caller may not run is not in it."""
+    """Responds with the document. It contains only chains that the caller may run."""
 
     renderer_classes = [OpenApiJsonRenderer]
     content_negotiation_class = IgnoreAccept
@@ -81,7 +86,7 @@ class DocsView(SpectacularSwaggerSplitView):
 
 
 def add_chain_paths(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
-    """drf-spectacular's post-processing hook: one set of paths for each chain the caller may run."""
+    """Add the paths of each chain that the caller may run. drf-spectacular's post-processing hook."""
     schemas = result["components"].setdefault("schemas", {})
     schemas["Error"] = ERROR
     user = getattr(request, "user", None)
@@ -91,14 +96,14 @@ def add_chain_paths(result: dict[str, Any], generator: Any, request: Any, public
         try:
             schemas.update(_schemas(plan))
         except ChainHubError:
-            # Code may take or give what JSON Schema cannot describe.
+            # The input or output of a code chain may have no JSON Schema.
             continue
         result["paths"].update(_paths(plan, offered=_offered(found, user)))
     return result
 
 
 def _offered(found: Found, user: User) -> list[str]:
-    """The endpoints that this caller may use."""
+    """Return the names of the chain's endpoints that this caller may use."""
     off = set(found.chain.disabled_endpoints)
     if not found.shows_steps_to(user):
         off |= {door.name for door in DOORS.values() if door.shows_steps}
@@ -106,7 +111,7 @@ def _offered(found: Found, user: User) -> list[str]:
 
 
 def _plans(user: User) -> Iterator[tuple[Found, Plan]]:
-    """What production serves; a chain that cannot run now is left out."""
+    """Yield the production plans of the user's chains, without the chains that cannot run now."""
     for slug in Chain.objects.visible_to(user).enabled().order_by("slug").values_list("slug", flat=True):
         try:
             yield resolve(slug=slug, user=user)
@@ -115,7 +120,7 @@ def _plans(user: User) -> Iterator[tuple[Found, Plan]]:
 
 
 def _schemas(plan: Plan) -> dict[str, Any]:
-    """A chain's own, as components of the document."""
+    """Return the chain's input and output schemas as components of the document."""
     own = {"input": plan.input_schema, "output": plan.output_schema}
     return {
         f"{plan.chain_slug}.{kind}": _rebased(schema, _ref(plan, kind)["$ref"])
@@ -128,7 +133,10 @@ def _ref(plan: Plan, kind: str) -> dict[str, str]:
 
 
 def _rebased(node: Any, base: str) -> Any:
-    """A schema whose references, relative to its own root, lead to where that root now is."""
+    """Return the schema for use as a part of the document, where its root is at ``base``.
+
+    References from the schema's own root get ``base`` in front of them.
+    """
     if isinstance(node, list):
         return [_rebased(inner, base) for inner in node]
     if not isinstance(node, dict):

@@ -1,4 +1,4 @@
-"""The API's URLs: LangServe's under /chains/, resources under /api/v1/, and their description."""
+"""The API's URLs: LangServe's under /chains/, resources under /api/v1/, metrics and the OpenAPI document."""
 
 from django.urls import include, path
 

@@ -1,4 +1,4 @@
-"""What callers say of their own runs."""
+"""The endpoint for callers' feedback on their own runs."""
 
 import math
 from typing import Any
@@ -17,7 +17,7 @@ from chains.runtime.wire.fielderrors import field_errors
 
 
 class FeedbackBody(BaseModel):
-    """LangServe's ``FeedbackCreateRequest``: at least ``run_id`` and ``key``."""
+    """The request body, as LangServe's ``FeedbackCreateRequest``; ``run_id`` and ``key`` are required."""
 
     run_id: UUID
     key: str = Field(min_length=1, max_length=100)
@@ -34,9 +34,9 @@ class FeedbackBody(BaseModel):
 
 
 class FeedbackView(AsyncAPIView):
-    """HEAD tells that feedback is taken; POST keeps it, and replaces what was said under the same key."""
+    """HEAD succeeds if the chain accepts feedback. POST stores it and replaces that under the same key."""
 
-    schema = None  # Described for each chain by api.schema.
+    schema = None  # chains.api.schema describes this endpoint for each chain.
 
     async def head(self, request: Request, ref: str) -> HttpResponse:
         slug, ref = split_ref(ref)
@@ -54,7 +54,7 @@ class FeedbackView(AsyncAPIView):
 
 
 def feedback_data(feedback: Feedback) -> dict[str, Any]:
-    """In the form of LangServe's answer."""
+    """Return the response body, with the fields of LangServe's response."""
     return {
         "run_id": str(feedback.run_id),
         "key": feedback.key,

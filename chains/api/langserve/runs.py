@@ -1,4 +1,4 @@
-"""Running chains, in LangServe's wire format."""
+"""The run endpoints, in LangServe's wire format."""
 
 import uuid
 from functools import cached_property
@@ -24,9 +24,9 @@ from chains.runtime.wire.config_hash import decode_config_hash
 
 
 class RunView(AsyncAPIView):
-    """What the run endpoints share: the body's outer form and the call made of it."""
+    """Base of the run endpoints: it makes a ``RunCall`` of the request."""
 
-    schema = None  # Described for each chain by api.schema.
+    schema = None  # chains.api.schema describes these endpoints for each chain.
     door: Door = DOORS["invoke"]
 
     def call(self, ref: str, value: Any, config: Any, **options: Any) -> RunCall:
@@ -48,7 +48,7 @@ class RunView(AsyncAPIView):
         return decode_config_hash(packed) if packed else {}
 
     def call_of_body(self, ref: str, body: dict[str, Any], **options: Any) -> RunCall:
-        """The body's config wins over the one in the address."""
+        """Return the call of a body with one ``input``. Its config overrides the config in the address."""
         config = merge_configs(self.config_in_address, body.get("config"))
         return self.call(ref, required(body, "input"), config, **options)
 
@@ -75,7 +75,7 @@ class StreamView(RunView):
 
 
 class InnerView(RunView):
-    """What happens inside the run, as it happens."""
+    """Streams the events of a run's inner steps."""
 
     async def post(self, request: Request, ref: str, config_hash: str = "") -> HttpResponseBase:
         body = self.body()
@@ -100,7 +100,10 @@ def _is_texts(value: Any) -> bool:
 
 
 class BatchView(RunView):
-    """All or nothing; with ``?partial=true`` each failure stands beside the good answers."""
+    """Runs many inputs. The batch fails if one input fails.
+
+    With ``?partial=true`` it responds with the good answers, and the failures are in ``metadata.errors``.
+    """
 
     async def post(self, request: Request, ref: str, config_hash: str = "") -> HttpResponse:
         partial = request.query_params.get("partial", "").lower() in ("1", "true")
@@ -137,7 +140,7 @@ def _checked_inputs(inputs: Any) -> list[Any]:
 
 
 def _configs(in_address: dict[str, Any], config: Any, count: int) -> list[dict[str, Any]]:
-    """One for each input; a run id that is meant for all can name only one run, the first."""
+    """Return one config for each input. A ``run_id`` in a shared config counts for the first run only."""
     shared, each = in_address, config
     if not isinstance(config, list):
         shared, each = merge_configs(in_address, config), [None] * count
@@ -166,7 +169,7 @@ def _metadata(outcome: RunResult | RunFailure) -> dict[str, Any]:
 
 
 def _headers(started: Started) -> dict[str, str]:
-    """Which run answered, and the exact versions; the bodies are as LangServe's clients know them."""
+    """Return the headers that name the run and the exact versions. The bodies stay LangServe's."""
     version = f"@{started.version}" if started.version is not None else f" ({started.package})"
     return {
         "X-ChainHub-Run-ID": str(started.run_id),
@@ -176,14 +179,14 @@ def _headers(started: Started) -> dict[str, str]:
 
 
 def _cost_header(results: list[RunResult]) -> dict[str, str]:
-    """The sum in US dollars, where all parts are known."""
+    """Return the header with the total cost in US dollars, or no header if a cost is unknown."""
     costs = [result.figures.cost_usd for result in results]
     known = [cost for cost in costs if cost is not None]
     return {"X-ChainHub-Cost": format(sum(known), "f")} if len(known) == len(costs) else {}
 
 
 def view_of(door: Door) -> Any:
-    """The view that serves a door of LangServe's dialect."""
+    """Return the view that serves a door of LangServe's dialect."""
     if door.takes_many:
         return BatchView.as_view(door=door)
     views: dict[Mode, type[RunView]] = {

@@ -1,4 +1,4 @@
-"""A chain's JSON Schemas, as LangServe's clients ask for them."""
+"""The endpoints of a chain's JSON Schemas, in LangServe's format."""
 
 from typing import Any
 
@@ -13,9 +13,9 @@ from chains.runtime.wire.config_hash import decode_config_hash
 
 
 class SchemaView(AsyncAPIView):
-    """One of a chain's JSON Schemas, as it stands for the ref and the config in the address."""
+    """Responds with one of a chain's JSON Schemas, for the ref and the config in the address."""
 
-    schema = None  # Described for each chain by api.schema.
+    schema = None  # chains.api.schema describes these endpoints for each chain.
     switch: str
 
     async def get(self, request: Request, ref: str, config_hash: str = "") -> HttpResponse:

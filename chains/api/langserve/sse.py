@@ -1,10 +1,11 @@
 """Server-sent events in the framing of LangServe's streams.
 
-CRLF line ends, ``event`` before ``data``, no ``id``; a bare ``end``; ``error`` with the status that the
-answer would have had. ``metadata`` comes once, just before the first chunk, and never among inner
-steps: the Python client logs an error for it there. JSON is ASCII-escaped,
-because the Python client splits lines at U+2028 and U+0085 too. An ``error`` comes a moment after the
-data before it: the JavaScript client throws away what it has not read by then.
+Lines end with CRLF. A frame has ``event`` before ``data`` and no ``id``; the ``end`` frame has no data. An
+``error`` frame has the status code that a complete response would have had. ``metadata`` is sent once, just
+before the first chunk. It is never sent in streams of inner steps, where the Python client logs an error
+for it. JSON is ASCII-escaped, because the Python client also splits lines at U+2028 and U+0085. An ``error``
+is sent a moment after the data before it, because the JavaScript client drops data that it has not read
+when an error arrives.
 """
 
 import asyncio
@@ -21,15 +22,15 @@ from chains.actions.runs.stream import RunStream
 from chains.api.errors import problem_of, run_body
 from chains.runtime.events import Chunk, Failed, Finished, Inner
 
-# Between the last data and an error: time for a client to read what it received.
+# The pause between the last data and an error, in which a client reads what it has received.
 ERROR_PAUSE_S = 0.05
 
 
 class RunStreamResponse(StreamingHttpResponse):
-    """The run as an event stream; a client that leaves cancels it.
+    """The response that streams a run. A client that disconnects cancels the run.
 
-    Django closes a response whose client has left, even while its generator waits at a ``yield``,
-    where nothing else would tell the generator before it is garbage-collected.
+    Django calls ``close`` when the client has disconnected, even while the generator waits at a ``yield``.
+    The generator itself would not notice this before it is garbage-collected.
     """
 
     def __init__(self, stream: RunStream, *, shows: type[Chunk | Inner], **kwargs: Any):
@@ -46,9 +47,10 @@ class RunStreamResponse(StreamingHttpResponse):
 
 
 async def frames(stream: RunStream, *, shows: type[Chunk | Inner]) -> AsyncIterator[bytes]:
-    """The run's chunks or its inner steps encoded; a comment where nothing happens for a while.
+    """Encode the run's chunks, or the events of its inner steps if ``shows`` is ``Inner``.
 
-    What is there at the same time goes out in one piece.
+    Yields a comment when nothing has happened for SSE_PING_SECONDS. Events that are available at the same
+    time are yielded together.
     """
     opened, ended = shows is Inner, False
     told_at = float("-inf")

@@ -1,4 +1,4 @@
-"""LangServe's addresses under /chains/."""
+"""LangServe's URLs under /chains/."""
 
 from django.urls import path
 
