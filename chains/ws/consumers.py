@@ -1,10 +1,10 @@
-"""A chain over a WebSocket: JSON text frames, several runs one after another.
+"""The WebSocket of a chain: JSON text frames, several runs one after another.
 
-The client sends ``{"type": "start", "input": {...}}``, with ``config`` where it wants one,
-``{"type": "cancel"}`` and ``{"type": "ping"}``. The server sends ``started``, ``step``, ``chunk``, then
-``finished`` or ``failed``; ``pong``; and ``error`` for a frame that
-it refuses, with ``code`` and ``message``. It closes with 4401 when the session has ended, 4400 after too
-many bad frames and 4413 for a message that is too large.
+The client sends ``{"type": "start", "input": {...}}`` with an optional ``config``, ``{"type": "cancel"}`` and
+``{"type": "ping"}``. For a run, the server sends ``started``, then ``step`` and ``chunk`` frames, then
+``finished`` or ``failed``. It sends ``pong`` for a ping, and ``error`` with ``code`` and ``message`` for a
+frame that it refuses. It closes the socket with 4401 when the session has ended, 4400 after too many bad
+frames, and 4413 for a message that is too large.
 """
 
 import asyncio
@@ -30,12 +30,13 @@ from chains.runtime.wire.strict_json import InvalidJSON, strict_json_object
 from chains.runtime.wire.values import encode
 
 MAX_BAD_FRAMES = 10
-# The server refuses a large frame with 1009, which no application may send for a message of many.
+# The server closes with 1009 for a frame that is too large. For a message of many frames the application has
+# to close, and an application must not send 1009; hence 4413.
 SIGNED_OUT, TOO_MANY_BAD_FRAMES, TOO_LARGE = 4401, 4400, 4413
 
 
 class BadFrame(Exception):
-    """A frame that is refused; the socket stays open."""
+    """The client sent a frame that the server refuses. The socket stays open."""
 
     def __init__(self, message: str, code: str = "bad_frame"):
         super().__init__(message)
@@ -43,9 +44,9 @@ class BadFrame(Exception):
 
 
 class ChainConsumer(AsyncWebsocketConsumer):
-    """One socket. Its run is a task of its own, so that the socket goes on listening meanwhile."""
+    """One WebSocket. Its run is a separate task, so the socket receives frames during a run."""
 
-    # No layer: tokens go straight to the socket, which so survives an outage of Redis.
+    # No channel layer: the consumer sends tokens directly to its socket, so an outage of Redis stops nothing.
     channel_layer_alias = "unused"
     bad_frames = 0
     run: "asyncio.Task[None] | None" = None
@@ -53,7 +54,10 @@ class ChainConsumer(AsyncWebsocketConsumer):
     cancelled = False
 
     async def dispatch(self, message: dict[str, Any]) -> None:
-        """Channels' own first goes to a thread, to close database connections that nothing here holds."""
+        """Call the message's handler.
+
+        Channels' own method first switches to a thread to close database connections; this consumer has none.
+        """
         await getattr(self, get_handler_name(message))(message)
 
     async def connect(self) -> None:
@@ -69,7 +73,7 @@ class ChainConsumer(AsyncWebsocketConsumer):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if self.bad_frames >= MAX_BAD_FRAMES:
-            # Was on its way when the socket was closed.
+            # The socket is closed already; this frame was on its way.
             return
         try:
             await self._handle(text_data)
@@ -102,7 +106,7 @@ class ChainConsumer(AsyncWebsocketConsumer):
             case _:
                 raise BadFrame("The frame's type must be one of: start, cancel, ping.", "unknown_type")
 
-    # --- What a client may send ----------------------------------------------------------------
+    # --- Frames from the client ----------------------------------------------------------------
 
     async def _start(self, message: dict[str, Any]) -> None:
         if "input" not in message:
@@ -127,7 +131,10 @@ class ChainConsumer(AsyncWebsocketConsumer):
         self.run = asyncio.create_task(self._drive(call))
 
     def _cancel(self) -> None:
-        """The end arrives as ``failed`` with the status ``cancelled``; without a run, nothing does."""
+        """Cancel the run. The client then gets ``failed`` with the status ``cancelled``.
+
+        Without a run, nothing is sent.
+        """
         self.cancelled = True
         if self.stream is not None:
             self.stream.cancel()
@@ -155,15 +162,15 @@ class ChainConsumer(AsyncWebsocketConsumer):
                     if message := _message(event):
                         await self._send(message)
         except Exception as error:
-            # Such as an answer that is too large for one message.
+            # For example, an answer that is too large for one message.
             await self._send({"type": "error", **_fault(for_caller(error))})
         finally:
-            # Where the socket has gone, the provider's call ends with it.
+            # If the socket is closed, this ends the call to the provider.
             stream.cancel()
             self.stream = None
 
     async def _caller(self) -> Caller | None:
-        """Whoever is signed in now: the session may have ended since the socket was opened."""
+        """Return the session's current user. The session may have ended since the socket was opened."""
         return await authenticate_session(self.scope["cookies"].get(settings.SESSION_COOKIE_NAME, ""))
 
     async def _send(self, message: dict[str, Any]) -> None:
@@ -171,7 +178,7 @@ class ChainConsumer(AsyncWebsocketConsumer):
 
 
 def _merged(events: list[Event]) -> Iterator[Event]:
-    """Pieces of text that wait together as one."""
+    """Yield the events, with consecutive text chunks merged into one chunk."""
     text = ""
     for event in events:
         if isinstance(event, Chunk) and isinstance(event.value, str):
@@ -192,7 +199,7 @@ def _fault(error: ChainHubError) -> dict[str, Any]:
 
 
 def _message(event: Event) -> dict[str, Any] | None:
-    """What a client is told of an event; ``None`` where that is nothing."""
+    """Return the message that the client gets for an event, or None if it gets none."""
     match event:
         case Chunk():
             return {"type": "chunk", "value": event.value}
@@ -202,7 +209,7 @@ def _message(event: Event) -> dict[str, Any] | None:
             versions = versions_text(event.version, event.package, event.prompts)
             return {"type": "started", **encode(vars(event)), "shown": {"versions": versions}}
         case Step(kind="llm"):
-            # Such a step is one call, which tells more.
+            # An ``llm`` step is one model call, and the call's event has more details.
             return None
         case Step():
             return _step(event.path, event.status)
@@ -231,7 +238,7 @@ def _step(name: str, status: str, provider: str = "", model: str = "") -> dict[s
 
 
 def _figures(event: Finished | Failed) -> dict[str, Any]:
-    """As data, and as texts for the page."""
+    """Return the figures as data and, under ``shown``, as texts for the page."""
     figures, cost = event.figures, event.figures.cost_usd
     return {
         **vars(figures),

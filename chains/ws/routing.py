@@ -1,4 +1,4 @@
-"""WebSocket URLs, behind the checks that come before a consumer."""
+"""WebSocket URLs, and the checks before a consumer is called."""
 
 from typing import Any
 
@@ -12,10 +12,9 @@ from chains.ws.consumers import ChainConsumer
 
 
 class ExactOrigin:
-    """Let in only pages of the origins in the settings, port included.
+    """Allows only pages of ALLOWED_ORIGINS; scheme, host and port must match.
 
-    Channels' own validator lets in every port of an allowed host, and parses a header that may be
-    no URL at all.
+    Channels' own validator accepts every port of an allowed host, and raises for a header that is no URL.
     """
 
     def __init__(self, application: Any):
@@ -30,7 +29,7 @@ class ExactOrigin:
 
 
 class NoSuchSocket:
-    """Refuse any other path, where Channels would raise."""
+    """Denies every other path. Channels would raise an exception."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
         return await WebsocketDenier()(scope, receive, send)

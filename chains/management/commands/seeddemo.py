@@ -1,4 +1,4 @@
-"""``manage.py seeddemo``: what a fresh installation shows; may be run again at any time."""
+"""``manage.py seeddemo``: create the demo's records. It may be run again at any time."""
 
 from typing import Any
 
