@@ -1,4 +1,4 @@
-"""How inputs and outputs of a run read on a page."""
+"""Texts that show a run's input and output on a page."""
 
 import json
 import re
@@ -9,7 +9,7 @@ EXCERPT_CHARACTERS = 140
 
 
 def as_text(value: Any) -> str:
-    """A text as it is, a message by the text of its content, anything else as indented JSON."""
+    """Return a text unchanged, of a message the text of its content, and anything else as indented JSON."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -18,7 +18,7 @@ def as_text(value: Any) -> str:
 
 
 def message_text(value: Any) -> str:
-    """Empty for what is no message, and for one that only calls tools."""
+    """Return a message's text; "" for a value that is no message, and for a message that only calls tools."""
     if not (isinstance(value, dict) and "type" in value):
         return ""
     content = value.get("content")
@@ -32,9 +32,12 @@ def as_json(value: Any) -> str:
 
 
 def excerpt(chain_input: Any) -> str:
-    """One line that tells inputs apart: the longest text that is new in it."""
+    """Return one line by which people recognize an input: the longest of its texts that are new.
+
+    At most EXCERPT_CHARACTERS characters.
+    """
     found = list(texts(chain_input))
-    # A file says nothing to a reader.
+    # People cannot read base64, so the text of a file is used only if there is no other.
     text = max((t for t in found if not is_file(t)), key=len, default="") or max(found, key=len, default="")
     line = " ".join((text or json.dumps(chain_input, ensure_ascii=False)).split())
     if len(line) > EXCERPT_CHARACTERS:
@@ -43,7 +46,7 @@ def excerpt(chain_input: Any) -> str:
 
 
 def without_files(value: Any) -> Any:
-    """The same with a word in place of every file."""
+    """Return a copy of ``value`` with the beginning and the length in place of each file."""
     if isinstance(value, str) and is_file(value):
         return f"{value[:24]}… ({len(value):,} characters of base64)"
     if isinstance(value, dict):
@@ -54,7 +57,7 @@ def without_files(value: Any) -> Any:
 
 
 def is_file(text: str) -> bool:
-    """Whether it is most likely a file as base64."""
+    """Return whether the text is most likely a file in base64."""
     return len(text) > EXCERPT_CHARACTERS and bool(re.fullmatch(r"[A-Za-z0-9+/]+=*", text))
 
 
@@ -66,7 +69,7 @@ def texts(value: Any) -> Iterator[str]:
             if name != "type":
                 yield from texts(item)
     elif isinstance(value, list):
-        # Of a conversation, only what is not answered yet.
+        # Of a conversation, only the messages after the last answer.
         answered = max((index + 1 for index, item in enumerate(value) if is_answer(item)), default=0)
         for item in value[answered:]:
             yield from texts(item)

@@ -12,7 +12,7 @@ NUMERIC_LIMITS = {"minimum": "min_value", "maximum": "max_value"}
 
 
 class JSONInput(forms.JSONField):
-    """JSON as text; what Python cannot parse or a database cannot keep is an error like any other."""
+    """A field for JSON text. JSON that Python cannot parse or a database cannot store is invalid."""
 
     widget = forms.Textarea
 
@@ -27,11 +27,11 @@ class JSONInput(forms.JSONField):
         return parsed
 
     def bound_data(self, data: Any, initial: Any) -> Any:
-        """What a reader has typed, to be shown again as it is."""
+        """Return the text as the user typed it, to be shown again."""
         return data
 
     def prepare_value(self, value: Any) -> Any:
-        """Text stays as it is: `initial()` has written the JSON, or a reader has typed it."""
+        """Return the text unchanged: `initial()` has written it as JSON, or the user has typed it."""
         return value
 
 
@@ -40,7 +40,7 @@ def built(kind: str, schema: dict[str, Any], *, label: str, required: bool) -> f
     shared: dict[str, Any] = {
         "label": label,
         "help_text": description if isinstance(description, str) else "",
-        # An unticked box and an empty conversation are values.
+        # A box that is not checked and an empty list of messages are valid values.
         "required": required and kind not in ("boolean", "messages"),
     }
     if kind in ("text", "file"):
@@ -60,7 +60,10 @@ def built(kind: str, schema: dict[str, Any], *, label: str, required: bool) -> f
 
 
 def text_field(kind: str, schema: dict[str, Any], shared: dict[str, Any]) -> forms.CharField:
-    """A file is base64 text, which its page's script writes; without script a person pastes it."""
+    """Return a field for a text or a file.
+
+    A file is base64 text. The page's script writes it; without a script the user pastes it.
+    """
     if kind == "file":
         attributes = {"rows": 4, "spellcheck": "false"}
     else:
@@ -74,7 +77,7 @@ def text_field(kind: str, schema: dict[str, Any], shared: dict[str, Any]) -> for
 
 
 def initial(kind: str, schema: dict[str, Any], value: Any) -> Any:
-    """The value as the field shows it; a value of another type is shown as JSON or not at all."""
+    """Return ``value`` as the field shows it. A value of another type is shown as JSON or not at all."""
     if kind == "boolean":
         return value is True
     if value is None:
@@ -90,7 +93,7 @@ def initial(kind: str, schema: dict[str, Any], value: Any) -> Any:
 
 
 def has_default(schema: dict[str, Any]) -> bool:
-    """Whether one of the choices applies where nothing is chosen."""
+    """Return whether the schema has a default that is one of the choices."""
     return schema.get("default") is not None and schema["default"] in choices_of(schema)
 
 

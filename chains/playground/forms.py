@@ -1,4 +1,4 @@
-"""The forms of a chain's input and of what its callers may configure, made from JSON Schemas."""
+"""Forms for a chain's input and for its configurable options, built from JSON Schemas."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,9 +23,9 @@ from chains.runtime.wire.schemas import (
 
 @dataclass(frozen=True, kw_only=True)
 class FormField:
-    """One row of the page's form: the Django field, and what the page's script must know of it.
+    """One row of the page's form: the Django field, and the data that the page's script needs.
 
-    ``kind`` is what ``schemas.kind_of`` gives.
+    ``kind`` is the result of ``schemas.kind_of``.
     """
 
     bound: forms.BoundField
@@ -38,13 +38,13 @@ class FormField:
 
     @property
     def shows_name(self) -> bool:
-        """Whether the name that programs use differs from the label."""
+        """Return whether the label differs from the name that programs use."""
         label = str(self.bound.label)
         return label.casefold().replace(" ", "_") != self.name.casefold()
 
 
 class SchemaForm(forms.Form):
-    """A field for each property of a schema; a subclass says which, and what the values mean."""
+    """Base of forms with a field for each property of a schema. Subclasses choose the properties."""
 
     use_required_attribute = False
 
@@ -74,7 +74,7 @@ class SchemaForm(forms.Form):
             "aria-describedby": f"{element_id}-help {element_id}-error",
         }
         if kind == "text" and not required and isinstance(schema.get("default"), str):
-            # Left empty, the field is left out and the default applies: so it stays in sight.
+            # If the user leaves the field empty, it is not sent and the default applies. So show the default.
             django_field.widget.attrs["placeholder"] = schema["default"]
         if required:
             self._required.add(name)
@@ -99,7 +99,7 @@ class SchemaForm(forms.Form):
             )
 
     def typed_choices(self) -> list[tuple[str, list[tuple[str, Any]]]]:
-        """For fields with options that are no strings: what the page calls each, and its value."""
+        """Return the options of fields whose options are not all strings: (shown text, value) for each."""
         choices = {
             name: choices_of(schema)
             for name, schema in self._schemas.items()
@@ -112,7 +112,7 @@ class SchemaForm(forms.Form):
         ]
 
     def add_faults(self, faults: Sequence[FieldError]) -> None:
-        """Show what the chain says at the fields it speaks of."""
+        """Show each of the chain's input errors at its field; errors without a field go to the form."""
         for fault in faults:
             loc = [str(part) for part in fault["loc"]]
             name, *rest = loc or [""]
@@ -136,9 +136,9 @@ class SchemaForm(forms.Form):
 
 
 class InputForm(SchemaForm):
-    """A chain's input; `value` fills it, `chain_input()` gives back the JSON value it stands for.
+    """The form of a chain's input. `value` fills it; `chain_input()` returns its JSON value.
 
-    A schema that is not an object with properties becomes one field that is the whole input.
+    A schema that is not an object with properties becomes one field for the complete input.
     """
 
     def __init__(
@@ -167,7 +167,7 @@ class InputForm(SchemaForm):
             self._add(name, property_schema, required=name in names, given=given)
 
     def is_whole(self) -> bool:
-        """Whether the one field is the input itself, not a property of it."""
+        """Return whether the form has one field for the complete input."""
         return self._whole
 
     def add_faults(self, faults: Sequence[FieldError]) -> None:
@@ -175,13 +175,13 @@ class InputForm(SchemaForm):
         super().add_faults([{**fault, "loc": [*prefix, *fault["loc"]]} for fault in faults])
 
     def chain_input(self) -> Any:
-        """The validated form as the chain's input. What was left empty is left out."""
+        """Return the validated form as the chain's input, without the fields that were left empty."""
         values = self._json_values()
         return values.get("input") if self._whole else values
 
 
 class ConfigForm(SchemaForm):
-    """What a caller may choose of a chain; `chosen()` gives back what differs from the defaults."""
+    """The form of a chain's configurable options. `chosen()` returns the values that are not the defaults."""
 
     def __init__(
         self,
@@ -190,7 +190,7 @@ class ConfigForm(SchemaForm):
         value: Any = None,
         data: MultiValueDict[str, Any] | None = None,
     ) -> None:
-        """``schema`` is the chain's whole config_schema, ``value`` what was chosen before."""
+        """``schema`` is the chain's complete config_schema; ``value`` is an earlier result of ``chosen``."""
         super().__init__(schema, data=data, prefix=CONFIGURABLE)
         top = followed(schema, schema).get("properties")
         options = followed(top.get(CONFIGURABLE), schema) if isinstance(top, dict) else {}
@@ -200,7 +200,7 @@ class ConfigForm(SchemaForm):
             self._add(name, property_schema, required=False, given=given)
 
     def defaults(self) -> list[tuple[str, Any]]:
-        """Of each field, the value that is not worth sending."""
+        """Return each field's name and default. A value equal to its default is not sent."""
         return [(name, self._default(name)) for name in self._kinds]
 
     def chosen(self) -> dict[str, Any]:
@@ -208,7 +208,7 @@ class ConfigForm(SchemaForm):
         return {name: value for name, value in values.items() if value != self._default(name)}
 
     def is_touched(self) -> bool:
-        """Whether there is something to see that a closed section would hide."""
+        """Return whether the page must open this section, because it has errors or values to show."""
         if self.is_bound:
             return bool(self.errors or self.chosen())
         return any(

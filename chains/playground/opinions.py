@@ -1,4 +1,4 @@
-"""What people said of their runs, for the pages that show it and take it."""
+"""A user's feedback on their own runs, for the pages that show and collect it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +14,11 @@ THUMBS_TEXTS = {1: "You found this answer good.", 0: "You found this answer bad.
 
 @dataclass(frozen=True, kw_only=True)
 class Opinions:
-    """``thumb`` is 1, 0, or None where nothing was said; ``others`` were given by programs."""
+    """A user's feedback on one run.
+
+    ``thumb`` is 1 (up), 0 (down) or None (no feedback). ``others`` are (key, text) of feedback that
+    programs sent.
+    """
 
     thumb: int | None = None
     comment: str = ""
@@ -42,5 +46,5 @@ def others(given: Iterable[Feedback]) -> Iterable[tuple[str, str]]:
 
 
 def feedback_path(chain: Chain) -> str:
-    """Where feedback goes; empty for a chain that takes none."""
+    """Return the path of the chain's feedback endpoint, or "" if the chain accepts no feedback."""
     return "" if "feedback" in chain.disabled_endpoints else reverse("feedback", args=[chain.slug])

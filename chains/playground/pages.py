@@ -1,4 +1,4 @@
-"""What the pages of one chain are made from: what runs, its forms, and what their scripts are told."""
+"""The data of a chain's pages: its plan, its forms, and the configuration of the pages' scripts."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ from chains.runtime.wire.chat import ChatForm, chat_form
 from chains.runtime.wire.config import CONFIGURABLE
 
 HISTORY_LENGTH = 10
-# Stands in an address for an id that only the page's script knows.
+# A placeholder in an address; the page's script replaces it with a run's id.
 NO_RUN = UUID(int=0)
 
 
@@ -38,16 +38,16 @@ class ChainPage:
 
     @property
     def run_config(self) -> dict[str, Any] | None:
-        """What the form's run is started with."""
+        """The ``config`` of a run that the form starts."""
         chosen = self.config.chosen()
         return {CONFIGURABLE: chosen} if chosen else None
 
     def is_valid(self) -> bool:
-        # Both, so that all faults show at once.
+        # A list, so that both forms are validated and all errors are shown at once.
         return all([self.input.is_valid(), self.config.is_valid()])
 
     def add_faults(self, faults: list[FieldError]) -> None:
-        """Each at the form it belongs to: those of the config say so first."""
+        """Add each error to its form. The location of a config error begins with ``configurable``."""
         for fault in faults:
             first, *rest = fault["loc"] or [""]
             if first == CONFIGURABLE and self.config.fields and CONFIGURABLE not in self.input.fields:
@@ -60,9 +60,9 @@ class ChainPage:
 
 
 def chain_page(request: HttpRequest, ref: str) -> ChainPage:
-    """The page's forms, with what was posted or the run that the address names.
+    """Return the chain's page. Its forms contain the posted data, or else the earlier run in the address.
 
-    Raises Http404, and InvalidSpec where the chain cannot run.
+    Raises Http404 if the user may not run the chain, and InvalidSpec if the chain cannot run.
     """
     slug, label = split_ref(ref)
     try:
@@ -90,7 +90,7 @@ async_chain_page = sync_to_async(chain_page)
 
 
 def earlier_run(request: HttpRequest) -> Run | None:
-    """The run that the address names, to be used again."""
+    """Return the run in the address's ``from`` parameter, whose input is used again, or None."""
     try:
         run_id = UUID(request.GET.get("from", ""))
     except ValueError:

@@ -1,4 +1,4 @@
-"""A run as one line of a list: what the pages show of it, and what the script fetches again."""
+"""A run as one row of a list, for the pages and for the script that fetches the list again."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from chains.playground import excerpts
 
 @dataclass(frozen=True, kw_only=True)
 class RunRow:
-    """Everything but `status` and `created_at` (ISO 8601) is ready to be read by people."""
+    """The texts of a row, ready to show, except `status` and `created_at` (ISO 8601), which are data."""
 
     url: str
     again_url: str
@@ -42,5 +42,5 @@ def run_row(run: Run, *, ref: str) -> RunRow:
 
 
 def again_url(run: Run, *, ref: str) -> str:
-    """The playground, filled with this run's input."""
+    """Return the address of the playground, filled with this run's input."""
     return f"{reverse('playground', args=[ref])}?{urlencode({'from': str(run.id)})}"

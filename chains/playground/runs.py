@@ -37,7 +37,7 @@ def run_detail(request: HttpRequest, run_id: UUID) -> HttpResponse:
 
 
 def links(run: Run, chain: Chain | None) -> dict[str, Any]:
-    """To what the chain still offers."""
+    """Return the addresses of the chain's pages that are available, for links on the run's page."""
     if chain is None:
         return {}
     has_playground = "playground" not in chain.disabled_endpoints

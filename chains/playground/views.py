@@ -1,4 +1,4 @@
-"""The pages of chains: those one may run, a chain's playground, a conversation with it."""
+"""The pages of chains: the list of chains, a chain's playground, and a conversation with a chain."""
 
 from dataclasses import asdict
 from typing import Any
@@ -48,7 +48,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 def card(chain: Chain, last_run: Run | None) -> dict[str, Any]:
-    """Without a ``playground_url`` where the chain has its playground switched off."""
+    """Return a chain's data for the list. ``playground_url`` is "" if the chain's playground is off."""
     is_off = "playground" in chain.disabled_endpoints
     return {
         "slug": chain.slug,
@@ -74,7 +74,7 @@ def playground(request: HttpRequest, ref: str) -> HttpResponse:
 @login_required
 @require_safe
 def chat(request: HttpRequest, ref: str) -> HttpResponse:
-    """A conversation, for chains whose input is one."""
+    """The page of a conversation, for chains whose input is a conversation."""
     try:
         page = chain_page(request, ref)
     except InvalidSpec as error:
@@ -93,9 +93,9 @@ def chat(request: HttpRequest, ref: str) -> HttpResponse:
 @login_required
 @require_POST
 async def run(request: HttpRequest, ref: str) -> HttpResponse:
-    """What the page's form does where no script runs: the whole run, then the run's own page.
+    """Handle the page's form without JavaScript: run the chain to its end, then redirect to the run's page.
 
-    Async, so that a reader who leaves takes the run along, as everywhere.
+    Async, so that the run is cancelled when the client disconnects, as on the other doors.
     """
     try:
         page = await async_chain_page(request, ref)
@@ -165,7 +165,7 @@ def playground_page(
 
 
 def page_context(page: ChainPage) -> dict[str, Any]:
-    """What the playground and the conversation show alike."""
+    """Return the template data that the playground and the conversation share."""
     return {
         "plan": page.plan,
         "ref": page.ref,
@@ -181,5 +181,5 @@ def page_context(page: ChainPage) -> dict[str, Any]:
 @login_required
 @require_safe
 def history(request: HttpRequest, ref: str) -> JsonResponse:
-    """One's last runs of a chain, for the page's script."""
+    """Return the user's last runs of a chain as JSON, for the page's script."""
     return JsonResponse({"runs": [asdict(row) for row in last_runs(request, ref)]})
