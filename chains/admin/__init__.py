@@ -1,4 +1,4 @@
-"""The admin's pages of the chains app."""
+"""The admin of the chains app."""
 
 from django.contrib import admin
 

@@ -1,4 +1,4 @@
-"""How a change reads in the admin's history: what each field was, and what it became."""
+"""Texts of changes for the admin's history: each changed field with its old and its new value."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ MAX_CHARS = 200
 
 
 def changes(form: forms.BaseForm, *, leave_out: frozenset[str] = frozenset()) -> list[str]:
-    """``field: 'before' → 'after'`` for each field of the form that changed."""
+    """Return ``field: 'before' → 'after'`` for each field of the form that has changed."""
     return [
         f"{form[name].label}: {_text(form[name].initial)} → {_text(form.cleaned_data.get(name))}"
         for name in form.changed_data

@@ -1,4 +1,4 @@
-"""What an operator says of any chain: who may run it, and what its callers find."""
+"""The settings that every chain has: who may run it, its endpoints, and what callers may configure."""
 
 from typing import Any
 
@@ -30,7 +30,10 @@ def switch_choices() -> list[tuple[str, str]]:
 
 
 class CallersForm(forms.ModelForm):
-    """``endpoints`` are those that are on; the record holds the others."""
+    """The form of these settings.
+
+    The field ``endpoints`` has the endpoints that are on; the model stores those that are off.
+    """
 
     endpoints = forms.MultipleChoiceField(
         choices=switch_choices,

@@ -1,4 +1,4 @@
-"""Cells that rows of several forms have."""
+"""Form fields that several kinds of rows use."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from chains.runtime.names import NAME_PATTERN
 NAME_HELP = "Letters, digits and _, not beginning with a digit."
 
 VERBATIM = {"spellcheck": "false", "autocomplete": "off", "autocapitalize": "off"}
-"""Attributes of inputs for names and the like: the browser corrects nothing in them."""
+"""Attributes of inputs for names and other code: the browser corrects and completes nothing in them."""
 
 
 def name_field(**kwargs: Any) -> forms.RegexField:
@@ -23,7 +23,7 @@ def name_field(**kwargs: Any) -> forms.RegexField:
 
 
 class TemplateField(forms.CharField):
-    """A text with ``{name}`` variables, kept as it was typed but for the line ends of forms."""
+    """A text with ``{name}`` variables. It is stored as typed, but with LF instead of a form's CRLF."""
 
     def __init__(self, **kwargs: Any):
         attrs = {"class": "template", "rows": 4, "spellcheck": "true"}

@@ -1,4 +1,4 @@
-"""Chains in the admin: configured ones with steps, fallbacks and choices as rows, and those in code."""
+"""Chains in the admin. A configured chain's steps, fallbacks and options are edited as rows."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -123,7 +123,7 @@ class ChainForm(CallersForm, VersionedForm):
 
 @admin.register(Chain)
 class ChainAdmin(VersionedAdmin):
-    """A chain in code has a change page of its own, and no versions."""
+    """The admin of chains. A code chain has another change page, and no versions."""
 
     form = ChainForm
     list_display = ("slug", "name", "kind", "published", "newest", "enabled", "open_to")

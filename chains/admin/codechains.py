@@ -1,4 +1,4 @@
-"""Chains in code, in the admin: what the code says of them, and what an operator may set."""
+"""Code chains in the admin: the facts that come from the code, and the settings of an operator."""
 
 import json
 from collections.abc import Callable
@@ -21,12 +21,15 @@ NONE = "\N{EN DASH}"
 
 
 def entry_of(chain: Chain) -> Registered | None:
-    """What the code registers for this row; ``None`` for a configured chain, or one whose code is gone."""
+    """Return what the code registers for this chain.
+
+    None for a configured chain, and for a code chain whose code is not installed any more.
+    """
     return registered(chain.slug) if chain.kind == Chain.Kind.CODE else None
 
 
 class CodeChainAdmin(admin.ModelAdmin):
-    """The change page of one chain in code; its list, and everything else, is ChainAdmin's."""
+    """The change page of one code chain. ChainAdmin provides the list and all other pages."""
 
     form = CallersForm
     change_form_template = "admin/chains/code_form.html"
@@ -78,7 +81,7 @@ class CodeChainAdmin(admin.ModelAdmin):
     ) -> Any:
         return " ".join(changes(form)) or "Saved without a change."
 
-    # --- What the code says ----------------------------------------------------------------------
+    # --- Facts from the code ---------------------------------------------------------------------
 
     @admin.display(description="registered by")
     def module(self, chain: Chain) -> str:
@@ -133,6 +136,7 @@ def _schema(chain: Chain, part: Callable[[Plan], Any]) -> str:
     except ChainHubError as error:
         text = str(error)
     except Exception as error:
-        # The types are asked of somebody else's code, and this page is where one looks what is wrong.
+        # The schema comes from the chain's own code, which may raise anything. People open this page to see
+        # what is wrong, so it must show the error.
         text = f"The code cannot tell: {type(error).__name__}: {error}"
     return format_html('<pre class="readable">{}</pre>', text)

@@ -1,4 +1,4 @@
-"""What callers may choose of a chain, as rows."""
+"""The options of a chain that callers may choose, as rows of the form."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -23,7 +23,7 @@ WITH_LIMITS = (TemperatureOption.model_fields["field"].default, MaxTokensOption.
 
 
 def choices_help() -> str:
-    """A sentence for each kind of option; the style sheet shows the one that is chosen."""
+    """Return a help text for each kind of option. The style sheet shows that of the selected kind."""
     return format_html(
         '<span class="for-model">One in each line. The model of the step can be chosen too.</span> '
         '<span class="for-prompt">One in each line: <code>name = prompt@version</code>. Callers send the '
@@ -83,7 +83,10 @@ class OptionRow(Row):
 
 
 def option_of(row: Mapping[str, Any]) -> AnyOption:
-    """Raises ValueError for lines that cannot be read, and pydantic's for what they say."""
+    """Return the option that a cleaned row describes.
+
+    Raises ValueError for a line that cannot be parsed, and pydantic's ValidationError for invalid values.
+    """
     data = {name: row[name] for name in ("name", "step", "field", "description")}
     if row["field"] in WITH_LIMITS:
         data |= {name: row[name] for name in ("minimum", "maximum") if row[name] is not None}
@@ -95,11 +98,11 @@ def option_of(row: Mapping[str, Any]) -> AnyOption:
 
 
 def fault_of(loc: Sequence[int | str], text: str) -> tuple[str, str]:
-    """The cell that a fault belongs to, and the fault with its place in that cell."""
+    """Return the cell that an error belongs to, and the error's text with its place in that cell."""
     if not loc:
         return "maximum", text
     cell, *place = loc
-    # Lines are counted from one, and of a name that is wrong pydantic says that it is a key.
+    # People count lines from one. Pydantic adds "[key]" to the location of a name that is invalid.
     parts = [f"Choice {part + 1}" if isinstance(part, int) else part for part in place if part != "[key]"]
     return str(cell), ": ".join([" → ".join(parts), text] if parts else [text])
 
@@ -121,7 +124,10 @@ def _shown(limit: float | None) -> float | None:
 
 
 def choice_faults(spec: Spec, records: Records) -> Iterator[tuple[int, str]]:
-    """Which options lead to records or parameters that there are not: places in ``configurable``."""
+    """Yield an error for each choice that leads to a record or parameter that does not exist.
+
+    Each item is the option's index in ``configurable`` and a text.
+    """
     steps = {step.name: step for step in spec.steps}
     for index, option in enumerate(spec.configurable):
         for choice in option.leads_to:

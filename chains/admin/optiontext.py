@@ -1,4 +1,4 @@
-"""What callers may choose, as lines that a person writes and reads."""
+"""The choices of an option as lines of text, for people to read and write."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from chains.runtime.wire.lines import is_plain, numbered_lines, parse_json, pars
 
 
 def choices_text(option: AnyOption) -> str:
-    """The lines that ``parse_choices`` reads back; empty for an option that has limits."""
+    """Return the lines that ``parse_choices`` can parse; "" for an option that has limits."""
     if isinstance(option, ModelOption):
         return "\n".join(m if is_plain(m) else json.dumps(m, ensure_ascii=False) for m in option.choices)
     if isinstance(option, PromptOption):
@@ -25,7 +25,10 @@ def choices_text(option: AnyOption) -> str:
 
 
 def parse_choices(field: str, text: str) -> Any:
-    """The choices as the option ``field`` has them, not checked yet; raises ValueError naming the line."""
+    """Return the choices as data for the kind of option ``field``, not validated yet.
+
+    Raises ValueError that names the line.
+    """
     if field == "model":
         return [_model(number, line) for number, line in numbered_lines(text)]
     values = parse_lines(text)

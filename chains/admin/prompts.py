@@ -95,7 +95,7 @@ class VariableRow(Row):
 
 
 def variable_data(row: dict[str, Any]) -> dict[str, Any]:
-    """A row as runtime.prompts.Variable wants it; raises ValueError for a default of another type."""
+    """Return a row as data for a ``Variable``. Raises ValueError for a default of another type."""
     choices = [line.strip() for line in row["choices"].splitlines() if line.strip()]
     return {
         "name": row["name"],

@@ -1,4 +1,4 @@
-"""Providers in the admin: the key goes in and never comes out."""
+"""Providers in the admin. An API key can be entered, but no page ever shows it."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def kinds_help() -> SafeString:
 
 
 class ProviderForm(forms.ModelForm):
-    """The stored key is no field of this form, so no page can render it."""
+    """The form of a provider. The stored key is no field of this form, so no page can render it."""
 
     new_key = forms.CharField(
         required=False,
@@ -64,7 +64,7 @@ class ProviderForm(forms.ModelForm):
         return cleaned
 
     def _post_clean(self) -> None:
-        # The instance still has the endpoint that the stored key belongs to.
+        # Compare before super() changes the instance: it still has the endpoint that the key belongs to.
         stored = self.instance.api_key
         moved = bool(stored) and not self.instance.has_same_host(
             self.cleaned_data.get("base_url", self.instance.base_url)
@@ -75,7 +75,7 @@ class ProviderForm(forms.ModelForm):
             self.add_error("new_key", "Enter the key again: it is not sent back to the page.")
 
     def _key_change(self, *, stored: str, moved: bool) -> str:
-        """What becomes of the stored key, in a word; empty where it stays."""
+        """Return what happens to the stored key: "set", "removed", "cleared", or "" if it stays."""
         if self.cleaned_data.get("new_key"):
             return "set"
         if self.cleaned_data.get("remove_key"):

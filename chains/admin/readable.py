@@ -1,4 +1,4 @@
-"""Versions as text that people read, and what differs between two of them."""
+"""Versions as texts for people, and the differences between two texts."""
 
 import difflib
 import json
@@ -14,7 +14,7 @@ from chains.runtime.steps.base import Step
 from chains.runtime.steps.llm import MaxTokensOption, TemperatureOption
 from chains.runtime.steps.prompts import Placeholder, PromptSpec, Variable
 
-# Words are compared only in lines that are shorter: the time grows with the square.
+# Words are compared only in lines of at most this many characters: the time grows with the square of it.
 MAX_WORDS_LINE = 2000
 
 
@@ -68,14 +68,14 @@ def _option_text(option: AnyOption) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class DiffLine:
-    """``parts`` make the line; those that are marked are what differs within it."""
+    """A line of a diff. ``parts`` are (changed, text); together the texts make the line."""
 
     sign: Literal["+", "-", " "]
     parts: tuple[tuple[bool, str], ...]
 
 
 def diff(old: str, new: str) -> list[DiffLine]:
-    """Every line of both texts, in reading order."""
+    """Return every line of both texts, in reading order."""
     before, after = old.splitlines(), new.splitlines()
     lines: list[DiffLine] = []
     for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():

@@ -1,4 +1,4 @@
-"""A form field whose value is a list of rows, each a small form of its own."""
+"""A form field whose value is a list of rows. Each row is a small form."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,10 +15,10 @@ KIND = "kind"
 
 
 class Row(forms.Form):
-    """Base of the forms that make rows.
+    """Base of the forms of rows.
 
-    A list with rows of several kinds has a form for each. A posted row says its ``kind``; one that
-    does not is of the first.
+    A list with several kinds of rows has one subclass for each kind. A posted row names its ``kind``; a row
+    without that is of the first kind.
     """
 
     kind: ClassVar[str] = ""
@@ -26,13 +26,16 @@ class Row(forms.Form):
 
     @cached_property
     def changed_data(self) -> list[str]:
-        """A spare row is still blank when only its place among the rows, or its kind, was filled in."""
+        """The changed fields. A row is still blank if only its position or its kind was filled in."""
         changed = [name for name in super().changed_data if name not in self._about]
         return [*changed, KIND] if self.lacks_cells else changed
 
     @cached_property
     def lacks_cells(self) -> bool:
-        """Whether the row was given this kind on a page that showed the cells of another."""
+        """Whether the user has chosen this kind on a page that had the cells of another kind.
+
+        This happens without JavaScript: the posted row then lacks cells of its kind.
+        """
         if not self.is_bound or not self.kind or self.add_prefix(KIND) not in self.data:
             return False
         return any(
@@ -44,12 +47,12 @@ class Row(forms.Form):
     def full_clean(self) -> None:
         super().full_clean()
         if self.lacks_cells and KIND not in self.errors:
-            # What was not asked for yet is no mistake.
+            # The page has not shown these cells yet, so their errors are not the user's mistakes.
             self.errors.clear()
             self.add_error(None, "Fill in the fields of this kind, then save again.")
 
     def to_row(self) -> dict[str, Any]:
-        """What was typed, without the form's own bookkeeping."""
+        """Return the row's values and its kind, without the formset's own fields."""
         row = {name: value for name, value in self.cleaned_data.items() if name not in self._bookkeeping}
         return {KIND: self.kind, **row} if self.kind else row
 
@@ -69,9 +72,9 @@ class Row(forms.Form):
 
 
 class RowSet(forms.BaseFormSet):
-    """Rows in the order a person gave them."""
+    """A formset of rows, in the order that the user has chosen."""
 
-    # What Django's formset_factory would set.
+    # The attributes that Django's formset_factory sets.
     extra, min_num = SPARE_ROWS, 0
     can_order = can_delete = can_delete_extra = True
     validate_min = validate_max = False
@@ -83,7 +86,7 @@ class RowSet(forms.BaseFormSet):
         super().__init__(**kwargs)
 
     def form(self, **kwargs: Any) -> Row:  # type: ignore[override]
-        """A row of the kind that is asked for; Django makes all rows by this name."""
+        """Return a row of the posted or initial kind. Django creates every row with ``self.form``."""
         first, *_ = self.row_classes.values()
         asked = (kwargs.get("initial") or {}).get(KIND, "")
         if self.is_bound:
@@ -108,7 +111,7 @@ class RowSet(forms.BaseFormSet):
         return len(self.row_classes) > 1
 
     def blanks(self) -> list[Row]:
-        """What is offered for more: a row of each kind."""
+        """Return a blank row of each kind, from which the page's script makes new rows."""
         return [self._blank(row_class) for row_class in self.row_classes.values()]
 
     def _blank(self, row_class: type[Row]) -> Row:
@@ -123,31 +126,31 @@ class RowSet(forms.BaseFormSet):
         return row
 
     def place_of(self, row: forms.Form) -> float:
-        """Rows without a number come last, in the order of the page."""
+        """Return the row's position for sorting. Rows without a number come last, in the page's order."""
         place = getattr(row, "cleaned_data", {}).get(ORDERING_FIELD_NAME)
         return math.inf if place is None else place
 
     def is_spare(self, row: forms.Form) -> bool:
-        """Whether this is one of the blank rows that are offered for more."""
+        """Return whether this is a blank extra row in which the user has entered nothing."""
         return bool(row.empty_permitted) and not (row.is_bound and row.has_changed())
 
     def is_removed(self, row: forms.Form) -> bool:
         return self.is_bound and bool(getattr(row, "cleaned_data", {}).get(DELETION_FIELD_NAME))
 
     def shown(self) -> list[Row]:
-        """Every row, in order."""
+        """Return every row, in order."""
         if self.is_bound:
             _ = self.errors
             return sorted(cast(list[Row], self.forms), key=self.place_of)
         return list(cast(list[Row], self.forms))
 
     def kept(self) -> list[Row]:
-        """The rows that make the value; only of a bound set."""
+        """Return the rows that make the value: no spare and no removed ones. Only for a bound formset."""
         return [row for row in self.shown() if not self.is_spare(row) and not self.is_removed(row)]
 
 
 class RowsWidget(forms.Widget):
-    """The rows as a list that can be edited with and without JavaScript."""
+    """Renders the rows as a list that people can edit with and without JavaScript."""
 
     template_name = "admin/rows.html"
     use_fieldset = True
@@ -155,7 +158,7 @@ class RowsWidget(forms.Widget):
     def __init__(self, row_classes: Sequence[type[Row]], *, noun: str, max_rows: int, attrs: Any = None):
         super().__init__(attrs)
         self.row_classes, self.noun, self.max_rows = row_classes, noun, max_rows
-        # Given to each row's form; a form sets it on its own copy of the field.
+        # Passed to each row's form. A form sets this on its own copy of the field's widget.
         self.form_kwargs: Mapping[str, Any] = {}
         self._bound: RowSet | None = None
 
@@ -164,8 +167,8 @@ class RowsWidget(forms.Widget):
         return Media(js=[Script("admin/chainhub/rows.js", type="module")])  # type: ignore[list-item]
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> RowSet:
-        # Each form has its own copy of its widgets, so this one sees one submission only. Keeping
-        # the set keeps the errors that the form adds to its rows.
+        # Each form has its own copy of its widgets, so this widget handles one submission only. It keeps the
+        # formset, because the form adds errors to its rows later.
         if self._bound is None:
             self._bound = self._formset(name, data=data)
         return self._bound
@@ -201,9 +204,9 @@ class RowsWidget(forms.Widget):
 
 
 class RowsField(forms.Field):
-    """Cleans to one dict for each row, in order; the errors of a row are shown in it.
+    """Cleans to a list with one dict for each row, in order. The page shows a row's errors in that row.
 
-    Where rows have kinds, each dict names its own.
+    If rows have kinds, each dict has its ``kind``.
     """
 
     widget: RowsWidget
@@ -230,7 +233,7 @@ class RowsField(forms.Field):
 
 
 def add_row_error(form: forms.BaseForm, field: str, index: int, message: str, cell: str | None) -> None:
-    """Refuse the row at ``index`` of a cleaned value, at one of its cells or as a whole."""
+    """Add an error to the row at ``index`` of a cleaned value: to one cell, or to the row if that is None."""
     rowset = cast(RowSet, form[field].data)
     rowset.kept()[index].add_error(cell, message)
     if field not in form.errors:

@@ -1,4 +1,4 @@
-"""Runs in the admin: to be read and searched, by operators."""
+"""Runs in the admin, for operators to read and search."""
 
 import json
 import uuid
@@ -20,15 +20,15 @@ from chains.actions import wording
 from chains.actions.wording import NONE
 from chains.models import Feedback, Prompt, Run
 
-# Of the run that an outer query is at.
+# Subqueries: the feedback of the outer query's run.
 FEEDBACK = Feedback.objects.filter(run=OuterRef("pk")).order_by()
 THUMBS = FEEDBACK.filter(key="thumbs")
 
 
 class DayFilter(admin.SimpleListFilter):
-    """One day's runs, whichever it is.
+    """Shows the runs of one day.
 
-    Django's date hierarchy looks for the days that have any, which takes seconds for 100,000 runs.
+    Django's date hierarchy first queries which days have runs. That takes seconds for 100,000 runs.
     """
 
     title = "day"
@@ -57,7 +57,7 @@ class DayFilter(admin.SimpleListFilter):
 
 
 class FeedbackFilter(admin.SimpleListFilter):
-    """Runs that people have judged."""
+    """Shows the runs that have feedback."""
 
     title = "feedback"
     parameter_name = "feedback"
@@ -142,7 +142,7 @@ class RunAdmin(admin.ModelAdmin):
         return False
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        # admin.utils.flatten_fieldsets cannot be told that everything is read-only.
+        # Django's admin has no option for "all fields are read-only", so this lists them.
         return [
             "badge",
             "who",
@@ -165,7 +165,7 @@ class RunAdmin(admin.ModelAdmin):
         queryset: QuerySet = super().get_queryset(request)
         match = request.resolver_match
         if match and match.url_name == f"{self.opts.app_label}_{self.opts.model_name}_changelist":
-            # A megabyte each, perhaps, and the list shows none of it.
+            # These columns may have a megabyte in each row, and the list does not show them.
             queryset = queryset.defer("input", "output", "calls", "prompt_versions", "config")
             queryset = queryset.annotate(
                 thumbs=Subquery(THUMBS.values("score")[:1]), has_feedback=Exists(FEEDBACK)
@@ -302,7 +302,7 @@ class RunAdmin(admin.ModelAdmin):
 
 
 def pretty(value: Any) -> str:
-    """A text as it is, anything else as indented JSON; escaped either way."""
+    """Return a text unchanged and anything else as indented JSON; both are escaped for HTML."""
     if value is None:
         return NONE
     return format_html('<pre class="readable">{}</pre>', plain(value, indent=2))

@@ -1,4 +1,4 @@
-"""The form that prompts and chains share: editing begins at the latest version and makes the next."""
+"""The base form of prompts and chains: it shows the latest version, and saving creates the next one."""
 
 from typing import Any, ClassVar, cast
 
@@ -12,14 +12,14 @@ from chains.runtime.steps.prompts import PromptSpec
 
 
 class VersionedForm(forms.ModelForm):
-    """``cleaned_data["spec"]`` is what the next version is to be.
+    """Cleans to ``cleaned_data["spec"]``, the content of the next version.
 
-    ``base`` is the number of the version that the person began with: when somebody has saved
-    another one since, the form is refused once and keeps what was typed.
+    ``base`` is the number of the version with which the user began. If somebody else has saved a version
+    since then, the form refuses to save once and keeps what the user has typed.
     """
 
     rows: ClassVar[tuple[str, ...]] = ()
-    """Names of the fields that make the spec."""
+    """The names of the fields that make the spec."""
 
     base = forms.IntegerField(required=False, widget=forms.HiddenInput)
     note = forms.CharField(
@@ -37,11 +37,11 @@ class VersionedForm(forms.ModelForm):
             self.initial.update(self.typed(latest))
 
     def typed(self, version: Any) -> dict[str, Any]:
-        """What the fields of the spec show for a version."""
+        """Return what the fields of the spec show for a version."""
         raise NotImplementedError
 
     def read_spec(self) -> PromptSpec | Spec | None:
-        """The spec, from cleaned fields; ``None`` after adding errors."""
+        """Return the spec from the cleaned fields, or None after adding errors."""
         raise NotImplementedError
 
     def clean(self) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class VersionedForm(forms.ModelForm):
         return cleaned
 
     def _refuse_conflict(self) -> None:
-        # Held until the end of the admin's transaction: the next editor waits here.
+        # This row lock is held until the end of the admin's transaction, so another editor waits here.
         type(self.instance)._default_manager.select_for_update().filter(pk=self.instance.pk).first()
         latest, began = self.instance.latest(), self.cleaned_data.get("base") or 0
         if latest is None or latest.number == began:
@@ -61,7 +61,7 @@ class VersionedForm(forms.ModelForm):
         opts = self.instance._meta
         page = reverse(f"admin:{opts.app_label}_{opts.model_name}_versions", args=[self.instance.pk])
         self.conflict_url = f"{page}?show={latest.number}&against={began or latest.number}"
-        # Whoever has read this and saves again means it.
+        # The next save is based on the latest version: the user has read the message then.
         self.data = data = cast(QueryDict, self.data).copy()
         data[self.add_prefix("base")] = str(latest.number)
         raise ValidationError(
@@ -73,5 +73,5 @@ class VersionedForm(forms.ModelForm):
 
     @property
     def made_a_version(self) -> bool:
-        """After saving: whether there was anything new."""
+        """After saving: whether the save created a version."""
         return bool(self.instance.latest().number != (self.cleaned_data.get("base") or 0))

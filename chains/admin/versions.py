@@ -1,4 +1,4 @@
-"""Versions and labels in the admin: what prompts and chains share."""
+"""Versions and labels in the admin, the base of the admin of prompts and chains."""
 
 from typing import Any, cast
 
@@ -27,7 +27,10 @@ RECENT = 5
 
 
 class LabelForm(forms.Form):
-    """``expected``: where the label stood when the page was made; empty for nowhere."""
+    """The form that moves a label.
+
+    ``expected`` is the number of the label's version when the page was rendered; empty if it had none.
+    """
 
     label = forms.CharField(max_length=64, validators=[slug_validator])
     expected = forms.IntegerField(required=False, widget=forms.HiddenInput)
@@ -40,7 +43,10 @@ class LabelForm(forms.Form):
 
 
 class VersionedAdmin(admin.ModelAdmin):
-    """Every save makes a version, publishing one moves the label ``production``."""
+    """Base of the admin of models with versions.
+
+    A save with new content creates a version. Publishing a version moves the label ``production`` to it.
+    """
 
     form = VersionedForm
     change_form_template = "admin/chains/versioned_form.html"
@@ -57,7 +63,7 @@ class VersionedAdmin(admin.ModelAdmin):
         raise NotImplementedError
 
     def affected_by(self, versioned: Any, label: str) -> list[Chain]:
-        """The chains that a move of this label changes."""
+        """Return the chains that change when this label is moved."""
         return []
 
     # --- The list --------------------------------------------------------------------------------
@@ -128,7 +134,7 @@ class VersionedAdmin(admin.ModelAdmin):
         return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
     def form_context(self, versioned: Any) -> dict[str, Any]:
-        """What the page of the form needs besides; ``None`` while one is added."""
+        """Return further template data for the form's page. ``versioned`` is None on the page to add one."""
         return {}
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
@@ -158,7 +164,7 @@ class VersionedAdmin(admin.ModelAdmin):
         return self._respond(request, obj) or self.response_post_save_change(request, obj)
 
     def _respond(self, request: HttpRequest, obj: Any) -> HttpResponse | None:
-        """Say what became of the form; ``None`` to go back to the list."""
+        """Add messages about the saved form; return a redirect, or None to go back to the list."""
         version = obj.latest()
         is_new = str(version.number) != request.POST.get("base")
         saved = f"{obj} is saved as version {version.number}." if is_new else f"{obj} is saved."
@@ -179,12 +185,15 @@ class VersionedAdmin(admin.ModelAdmin):
         return HttpResponseRedirect(self._url("change", obj))
 
     def warn_of_draft(self, request: HttpRequest, version: Any) -> None:
-        """Tell what keeps a version that was just saved from running."""
+        """Add a message if a version that was just saved cannot run yet."""
 
     # --- Publishing --------------------------------------------------------------------------------
 
     def publish_and_tell(self, request: HttpRequest, versioned: Any, version: Any, label: str) -> bool:
-        """Move the label; say so on the page and in the history, or say why not."""
+        """Move the label; report the move, or the reason against it, on the page and a move in the history.
+
+        Returns whether the label is at the version now.
+        """
         before = versioned.versions.filter(labels__name=label).first()
         version.parent = versioned
         try:
@@ -202,7 +211,7 @@ class VersionedAdmin(admin.ModelAdmin):
         messages.success(request, f"{versioned}: {done} version {version.number} (before: {came_from}).")
         return True
 
-    # --- Pages of our own --------------------------------------------------------------------------
+    # --- Further pages -----------------------------------------------------------------------------
 
     def get_urls(self) -> list[URLPattern]:
         name = f"{self.opts.app_label}_{self.opts.model_name}"
@@ -214,7 +223,7 @@ class VersionedAdmin(admin.ModelAdmin):
         ]
 
     def versions_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """All versions, and what differs between two of them."""
+        """Show all versions, and the differences between two of them."""
         versioned = self._object_or_404(request, pk)
         if not self.has_view_or_change_permission(request, versioned):
             raise PermissionDenied
@@ -234,7 +243,7 @@ class VersionedAdmin(admin.ModelAdmin):
         return TemplateResponse(request, "admin/chains/versions.html", context)
 
     def publish_view(self, request: HttpRequest, pk: int, number: int) -> HttpResponse:
-        """Ask before a label is moved, then move it."""
+        """Ask for a confirmation, then move a label."""
         versioned = self._object_or_404(request, pk)
         if not self.has_change_permission(request, versioned):
             raise PermissionDenied

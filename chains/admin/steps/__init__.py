@@ -1,4 +1,4 @@
-"""The step kinds as people edit them: each is one file of this package, and one line of this list."""
+"""The forms of the step kinds: each kind has one file in this package and one item in ``STEP_ROWS``."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -15,15 +15,18 @@ _by_kind = {row_class.kind: row_class for row_class in STEP_ROWS}
 
 
 def step_row(step: Step) -> dict[str, Any]:
-    """What the form shows of a step."""
+    """Return a step as the values of its row."""
     return {KIND: step.kind, **_by_kind[step.kind].row_of(step)}
 
 
 def step_of(row: Mapping[str, Any]) -> Step:
-    """The step that a cleaned row describes."""
+    """Return the step that a cleaned row describes."""
     return _by_kind[row[KIND]].step_of(row)
 
 
 def step_faults(step: Step, records: Records, *, fallbacks: Sequence[Target]) -> Iterator[Fault]:
-    """What the step asks for and the records do not have; ``fallbacks`` are the chain's."""
+    """Yield an error for everything that the step names and ``records`` does not have.
+
+    ``fallbacks`` are those of the chain.
+    """
     return _by_kind[step.kind].faults(step, records, fallbacks=fallbacks)

@@ -1,6 +1,6 @@
-"""What the admin knows of a step kind: the form of its rows, and what it checks before a chain is saved.
+"""The base of a step kind's form: its rows, and the checks before a chain is saved.
 
-A step kind is one file beside this one: a ``StepRow``. ``chains.admin.steps`` names it.
+A step kind is a subclass of ``StepRow`` in its own file beside this one. ``chains.admin.steps`` lists it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,11 +17,11 @@ from chains.models import Provider
 from chains.runtime.steps.base import Step, Target
 
 Fault = tuple[str | None, str]
-"""A cell, or ``None`` for the row as a whole, and what is wrong."""
+"""The name of a cell, or None for the complete row, and the text of the error."""
 
 
 class Records:
-    """What steps can name, asked of the database once for each form."""
+    """The database records that steps can name. Each form queries them once."""
 
     def __init__(self) -> None:
         self._slugs: dict[type[Model], list[str]] = {}
@@ -41,7 +41,7 @@ class Records:
 
 
 class NamingRow(Row):
-    """A row that names records."""
+    """Base of rows that name records."""
 
     def __init__(self, *args: Any, records: Records | None = None, **kwargs: Any):
         super().__init__(*args, **kwargs)
@@ -49,7 +49,7 @@ class NamingRow(Row):
 
 
 class TargetRow(NamingRow):
-    """Where a model answers."""
+    """The row of a target: a model at a provider."""
 
     provider = forms.ChoiceField()
     model = forms.CharField(
@@ -64,9 +64,9 @@ class TargetRow(NamingRow):
 
 
 class StepRow(NamingRow):
-    """A step of one kind.
+    """Base of the rows of one step kind.
 
-    Its ``kind`` is that of ``step_class``. ``kind_label`` is what people call it.
+    ``kind`` is the same as that of ``step_class``. ``kind_label`` is its name for people.
     """
 
     step_class: ClassVar[type[Step]]
@@ -75,27 +75,30 @@ class StepRow(NamingRow):
 
     @classmethod
     def data_of(cls, row: Mapping[str, Any]) -> dict[str, Any]:
-        """A cleaned row as the step's data."""
+        """Return a cleaned row as the data of its step."""
         raise NotImplementedError
 
     @classmethod
     def row_of(cls, step: Any) -> dict[str, Any]:
-        """What the cells show of a step, by their names."""
+        """Return a step as the values of its cells, by the cells' names."""
         raise NotImplementedError
 
     @classmethod
     def cell_of(cls, place: tuple[int | str, ...]) -> str | None:
-        """The cell that a fault at this place of the step's data belongs to; ``None`` for the row."""
+        """Return the cell for an error at this location in the step's data; None for the complete row."""
         return str(place[0]) if place and place[0] in cls.base_fields else None
 
     @classmethod
     def faults(cls, step: Any, records: Records, *, fallbacks: Sequence[Target]) -> Iterator[Fault]:
-        """What the step asks for and the records do not have; ``fallbacks`` are the chain's."""
+        """Yield an error for everything that the step names and ``records`` does not have.
+
+        ``fallbacks`` are those of the chain.
+        """
         yield from ()
 
     @classmethod
     def step_of(cls, row: Mapping[str, Any]) -> Step:
-        """Raises pydantic's ValidationError."""
+        """Return the step of a cleaned row. Raises pydantic's ValidationError."""
         return cls.step_class.model_validate({KIND: cls.kind, **cls.data_of(row)})
 
     def clean(self) -> None:

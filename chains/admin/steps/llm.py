@@ -1,4 +1,4 @@
-"""Rows of the step kind ``llm``."""
+"""The row of the step kind ``llm``."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -123,7 +123,7 @@ class LLMRow(TargetRow, StepRow):
 
     @classmethod
     def faults(cls, step: LLMStep, records: Records, *, fallbacks: Sequence[Target]) -> Iterator[Fault]:
-        """A prompt or a provider that there is not, or a parameter that a provider does not know."""
+        """Yield an error for a prompt or provider that does not exist, or a parameter that is unknown."""
         if step.prompt.slug not in records.slugs(Prompt):
             yield "prompt", f"There is no prompt {step.prompt.slug!r}."
         if step.provider not in records.providers:

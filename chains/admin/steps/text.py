@@ -1,4 +1,4 @@
-"""Rows of the step kind ``text``."""
+"""The row of the step kind ``text``."""
 
 from collections.abc import Mapping
 from typing import Any
