@@ -1,4 +1,4 @@
-// A conversation with a chain: a transcript, a composer, and one run for each turn.
+// The page of a conversation: a transcript, a composer, and one run for each turn.
 
 import { Configuration } from "./configuration.js";
 import { backText, lostText, showConnection } from "./connection.js";
@@ -22,7 +22,7 @@ const buttons = new RunButtons({
   off: "hidden",
   onStop: () => runner.stop(),
 });
-// By turn, in the order of the conversation.
+// A turn → its TurnView, in the order of the conversation.
 const views = new Map();
 
 const runner = new Runner(config, {
@@ -75,7 +75,7 @@ function send() {
   if (conversation.last?.question === text) question.value = "";
 }
 
-// The last question once more: its answer, or what came in place of one, is replaced.
+// Asks the last question again. The new answer replaces the old answer or error.
 function again() {
   if (!runner.isReady) return;
   ask(() => {
@@ -85,7 +85,7 @@ function again() {
   question.focus();
 }
 
-// `change()` gives the turn to be answered; it is taken back where that cannot be sent.
+// `change()` adds the turn that the chain is to answer. It is undone if the input cannot be sent.
 function ask(change) {
   const { config: chosen, invalid } = configuration.read();
   if (invalid) return;

@@ -1,14 +1,14 @@
-// What a caller chose of what a chain leaves open.
+// The values that a caller has chosen for a chain's configurable options.
 
 export class Choices {
   #defaults;
 
-  // The chain's own choice: [[name, value], ...].
+  // The chain's defaults: [[name, value], ...].
   constructor(defaults) {
     this.#defaults = new Map(defaults.map(([name, value]) => [name, JSON.stringify(value)]));
   }
 
-  // As it is sent: only what differs from the chain's own choice, undefined where nothing does.
+  // The config to send. It has only the values that differ from the defaults; undefined if none does.
   config(entries) {
     const changed = entries.filter(
       ([name, value]) => JSON.stringify(value) !== this.#defaults.get(name),

@@ -1,4 +1,4 @@
-// What the chunks of a run add up to, as text.
+// Adds up the chunks of a run to a text.
 
 import { asText, chunkText } from "./figures.js";
 
@@ -9,8 +9,8 @@ export class Chunks {
     return this.#values.length === 0;
   }
 
-  // { added }, a piece of the text, or { whole }, which stands in place of all before. Lists grow by
-  // their new items; an object comes whole each time, as far as it is known.
+  // Returns { added }, a text to append, or { whole }, a text that replaces the text so far. A chunk that is
+  // a list has only the new items. A chunk that is an object has all that is known of it so far.
   add(value) {
     const added = chunkText(value);
     if (added !== null) {

@@ -1,11 +1,11 @@
-// What a caller may choose of a chain; only what differs from the chain's own choice is sent.
+// The fields of a chain's configurable options. Only values that differ from the defaults are sent.
 
 import { Choices } from "./choices.js";
 import { FieldSet } from "./fields.js";
 import { faultText } from "./values.js";
 
 export class Configuration {
-  // Both as the server gives them: [[name, ...], ...]. A chain that offers no choice has no section.
+  // Both are lists from the server: [[name, ...], ...]. The page of a chain without options has no section.
   constructor({ config_choices: choices, config_defaults: defaults }) {
     this.section = document.getElementById("config");
     this.fields = this.section && new FieldSet(this.section, { choices });
@@ -17,12 +17,12 @@ export class Configuration {
     this.showChanges();
   }
 
-  // As it is sent, or undefined where nothing is changed; what cannot be read is left out.
+  // Returns the config to send without the fields that are invalid; undefined if nothing is changed.
   draft() {
     return this.choices.config(this.fields?.collected(() => {}) ?? []);
   }
 
-  // { config } or { invalid: true }, with each error said at its field.
+  // Returns { config }, or { invalid: true } after showing each error at its field.
   read() {
     if (!this.fields) return {};
     this.fields.clearErrors();
@@ -32,7 +32,7 @@ export class Configuration {
     return { invalid };
   }
 
-  // Takes the errors that are about the config; returns the others.
+  // Shows the errors that belong to the config, and returns the others.
   showErrors(errors) {
     if (!this.fields) return errors;
     const isOurs = ({ loc = [] }) => loc[0] === "configurable" && this.fields.find(loc[1]);

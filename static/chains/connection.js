@@ -1,4 +1,4 @@
-// How the page says what state its connection is in.
+// Shows the state of the connection on the page.
 
 const TEXTS = {
   connecting: "Connecting…",
@@ -19,7 +19,7 @@ export function showConnection(state, signInPath) {
   element.append(link);
 }
 
-// Why a run has no end that this page knows of.
+// The texts for a run whose end this page did not receive: while the connection is lost, and when it is back.
 export function lostText(state) {
   if (state === "signed-out") return "You were signed out. Sign in again to run the chain.";
   return "The connection was lost while this run was going.";

@@ -1,4 +1,4 @@
-// A conversation with a chain: its turns, kept for this tab, and the inputs they become.
+// A conversation with a chain: stores its turns for this tab, and builds a run's input from them.
 
 import { asText, chunkText } from "./figures.js";
 import { pairsOf } from "./pairs.js";
@@ -10,7 +10,8 @@ export class Conversation {
   #user;
   #form;
 
-  // `form` is the server's ChatForm: where messages, question and answer have their places.
+  // `form` is the server's ChatForm: the names under which the input has the messages and the question, and
+  // the path of the answer in the output.
   constructor({ form, user, chain_path: path }) {
     this.#key = `conversation ${path}`;
     this.#user = user;
@@ -37,11 +38,11 @@ export class Conversation {
       const text = JSON.stringify({ user: this.#user, turns: this.turns });
       sessionStorage.setItem(this.#key, text);
     } catch {
-      // Without room the conversation lives as long as its page.
+      // The storage is full. The conversation is lost when the user leaves the page.
     }
   }
 
-  // Somebody else may have signed in in the same tab.
+  // Returns the stored turns of this user. Another user may have signed in in the same tab.
   #stored() {
     try {
       const { user, turns } = JSON.parse(sessionStorage.getItem(this.#key)) ?? {};
@@ -52,7 +53,7 @@ export class Conversation {
     }
   }
 
-  // The input that asks for the answer of the last turn.
+  // Returns the input of a run that answers the last turn.
   input() {
     const { messages, question, pairs } = this.#form;
     const earlier = this.turns.slice(0, -1).flatMap(asMessages);
@@ -66,13 +67,13 @@ export class Conversation {
     ]);
   }
 
-  // The text that a chunk adds; "" for one that has none.
+  // Returns the text that a chunk adds to the answer; "" if it adds none.
   addedBy(chunk) {
     const value = this.#answerIn(chunk);
     return value === undefined ? "" : (chunkText(value) ?? "");
   }
 
-  // Of several messages the last one answers.
+  // Returns the answer's text. If the output has several messages, the last one is the answer.
   answerOf(output) {
     const value = this.#answerIn(output);
     const last = Array.isArray(value) ? value.at(-1) : value;
@@ -88,7 +89,7 @@ export class Conversation {
 
 const LEFT = { status: "failed", problem: "The page was left while this answer came." };
 
-// A turn without an answer would make the chain see two questions in a row.
+// A turn without an answer is left out: the chain would see two questions in a row.
 function asMessages({ question, answer, status }) {
   if (status === "failed" || !answer) return [];
   return [

@@ -1,9 +1,9 @@
-// Thumbs up and down on an answer, kept by the server; the last word counts.
+// Thumbs up and down on an answer. The server stores the feedback; a new one replaces the old.
 
 const SAID = { 1: "You found this answer good.", 0: "You found this answer bad." };
 
 async function keep(path, feedback) {
-  // The form that signs out has one on every page.
+  // Every page has this token, in the form that signs out.
   const token = document.querySelector("[name=csrfmiddlewaretoken]").value;
   const answer = await fetch(path, {
     method: "POST",
@@ -17,7 +17,7 @@ export class Thumbs {
   #runId = null;
   #given = {};
 
-  // `onGiven({ score, comment })` hears of what is kept.
+  // `onGiven({ score, comment })` is called after the server has stored the feedback.
   constructor(element, path, onGiven = () => {}) {
     const slot = (name) => element.querySelector(`[data-${name}]`);
     Object.assign(this, { element, path, onGiven });
@@ -31,13 +31,13 @@ export class Thumbs {
     slot("comment-send").addEventListener("click", () => this.#sendComment());
     this.comment.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || event.isComposing) return;
-      // In a form it would send that.
+      // Enter would submit a form around this input.
       event.preventDefault();
       this.#sendComment();
     });
   }
 
-  // `given` is what was said of this run before.
+  // `given` is the earlier feedback on this run.
   show(runId, given = {}) {
     this.#runId = runId;
     this.#given = given;
@@ -64,7 +64,7 @@ export class Thumbs {
       return;
     }
     this.onGiven(given);
-    // Meanwhile the next answer may have come.
+    // The page may show another run's answer by now.
     if (runId !== this.#runId) return;
     this.#given = given;
     this.#render(text);

@@ -1,7 +1,7 @@
-// Form fields made from a JSON Schema: each reads its value, is filled from one, says its error.
+// Form fields made from a JSON Schema: each returns its value, can be filled, and shows its error.
 //
-// Field names come from the chain's schema and may be anything, "__proto__" and "querySelector"
-// included. So nothing here is looked up on the form element or in a plain object by such a name.
+// Field names come from the chain's schema and may be any text, including "__proto__" and "querySelector".
+// So this code never uses a name as a property of the form element or of a plain object.
 
 import { FileInput } from "./files.js";
 import { MessageList } from "./messages.js";
@@ -19,7 +19,7 @@ class Field {
     if (this.error.textContent) this.control.setAttribute("aria-invalid", "true");
   }
 
-  // What a person uses in place of the plain control, which keeps the value.
+  // Returns the richer control that people use instead of the plain one. The plain control stores the value.
   #standIn({ maxBytes }) {
     const list = this.element.querySelector("[data-messages]");
     const { pairs, whole } = this.element.dataset;
@@ -36,7 +36,8 @@ class Field {
     return this.stand?.firstControl ?? this.control;
   }
 
-  // The field's value; undefined when left empty. Choices that are no strings carry their JSON.
+  // Returns the field's value; undefined if the field is empty. Throws InvalidValue. For a choice that is no
+  // string, the control has its JSON text, and `choices` has the value.
   read() {
     const value = readValue(this.kind, this.control);
     if (value === undefined && this.kind === "messages" && this.isRequired) return [];
@@ -44,7 +45,7 @@ class Field {
     return this.kind === "choice" && this.choices?.has(value) ? this.choices.get(value) : value;
   }
 
-  // The same for a reader, to whom the bytes of a file say nothing.
+  // Returns the value for people to read: a short text in place of a file's bytes.
   sketch() {
     const value = this.read();
     return this.kind === "file" && value !== undefined ? this.stand.sketch : value;
@@ -64,7 +65,8 @@ class Field {
 }
 
 export class FieldSet {
-  // `choices` maps a field's name to its options that are no strings: [[shown text, value], ...].
+  // `choices` is a list of [field name, [[shown text, value], ...]], for fields whose options are not all
+  // strings.
   constructor(root, { choices = [], maxBytes = Infinity } = {}) {
     const elements = [...root.querySelectorAll("[data-field]")];
     this.all = elements.map((element) => new Field(element, { maxBytes }));
@@ -83,7 +85,7 @@ export class FieldSet {
     return this.all.find((field) => field.name === name);
   }
 
-  // [[name, value], ...] of what is not left empty.
+  // Returns [[name, value], ...] of the fields that are not empty. Calls `onError` for each invalid field.
   collected(onError, read = (field) => field.read()) {
     const entries = [];
     for (const field of this.all) {
@@ -98,7 +100,7 @@ export class FieldSet {
     return entries;
   }
 
-  // { entries } or { invalid: true }, with each error said at its field and the first one focused.
+  // Returns { entries }, or { invalid: true } after showing each error at its field and focusing the first.
   read() {
     let first = null;
     const entries = this.collected((field, error) => {

@@ -1,14 +1,14 @@
-// How a run's figures read while it runs; once it has ended the server words them.
+// Texts of values and figures while a run is in progress. When it has ended, the server sends the texts.
 
 export const NONE = "–";
 
-// Of the running clock.
+// The text of the clock that runs during a run.
 export function duration(milliseconds) {
   if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`;
   return `${(milliseconds / 1000).toFixed(2)} s`;
 }
 
-// How long a run took, as far as that is known; the texts are the server's.
+// Returns the known times of a run in one line; the arguments are texts from the server.
 export function timingsText({ first_token: first = NONE, total_time: total = NONE } = {}) {
   const parts = [];
   if (first !== NONE) parts.push(`first token ${first}`);
@@ -16,14 +16,15 @@ export function timingsText({ first_token: first = NONE, total_time: total = NON
   return parts.join(" · ");
 }
 
-// A text as it is, a message by the text of its content, anything else as indented JSON.
+// Returns a text unchanged, of a message the text of its content, and anything else as indented JSON.
 export function asText(value) {
   if (value === null || value === undefined) return "";
   if (typeof value === "string") return value;
   return messageText(value) || JSON.stringify(value, null, 2);
 }
 
-// Null for what is no message, "" for one that says nothing, as those that call tools.
+// Returns a message's text. Null for a value that is no message; "" for a message without text, such as one
+// that only calls tools.
 function messageText(value) {
   if (value === null || typeof value !== "object" || !("type" in value && "content" in value)) return null;
   const blocks = Array.isArray(value.content) ? value.content : [value.content];
@@ -31,7 +32,7 @@ function messageText(value) {
   return texts.filter((text) => typeof text === "string").join("");
 }
 
-// The text a chunk adds, or null for a chunk that is data.
+// Returns the text that a chunk adds, or null for a chunk that is data.
 export function chunkText(value) {
   return typeof value === "string" ? value : messageText(value);
 }

@@ -1,8 +1,8 @@
-// A file as a value: chosen or dropped, kept as base64 in the textarea it stands in for.
+// A file as a value: the user chooses or drops it, and the hidden textarea stores it as base64.
 
 import { bytesIn, bytesThatFit, sizeText } from "./sizes.js";
 
-// A file that misses its target would replace the page.
+// If the user drops a file beside the drop zone, the browser would open it in place of the page.
 for (const event of ["dragover", "drop"]) {
   document.addEventListener(event, (drag) => {
     if ([...(drag.dataTransfer?.types ?? [])].includes("Files")) drag.preventDefault();
@@ -35,7 +35,7 @@ export class FileInput {
     return this.input;
   }
 
-  // What stands for the bytes in code that people read.
+  // A short text in place of the bytes, for code that people read.
   get sketch() {
     return `<base64 of ${this.name || "the file"}>`;
   }
@@ -60,7 +60,7 @@ export class FileInput {
   }
 
   async #take(file) {
-    // The same file may be chosen again.
+    // Without this, no event is sent when the user chooses the same file again.
     this.input.value = "";
     if (!file) return;
     if (file.size > this.largest) {

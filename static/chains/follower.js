@@ -1,16 +1,16 @@
-// A reader of something that grows: its end is kept in view for as long as it is in view.
+// Scrolls content that grows: if its end is visible, the end stays visible.
 
 export class Follower {
   #scroller;
   #nearEndPx;
 
-  // Within `nearEndPx` of the end, a reader is at the end.
+  // The end counts as visible if it is at most `nearEndPx` pixels away.
   constructor(scroller, nearEndPx) {
     this.#scroller = scroller;
     this.#nearEndPx = nearEndPx;
   }
 
-  // Makes a change to what is read. A reader who scrolled up stays there.
+  // Makes a change to the content. If the user has scrolled up, the position stays.
   following(change) {
     const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
     const isAtEnd = scrollHeight - scrollTop - clientHeight < this.#nearEndPx;

@@ -1,4 +1,4 @@
-// The input form: reads it as the chain's input, fills it from one, shows errors at their fields.
+// The input form: returns the chain's input, is filled from one, and shows errors at their fields.
 
 import { FieldSet } from "./fields.js";
 import { faultText, InvalidValue } from "./values.js";
@@ -22,7 +22,7 @@ export class InputForm {
     (this.isRaw ? this.raw : this.fields.first?.focusTarget)?.focus();
   }
 
-  // The input as far as it can be read, for people; `null` for a JSON text that is none.
+  // Returns the input for people to read, without invalid fields; null if the JSON text is invalid.
   sketch() {
     return this.#draft((field) => field.sketch());
   }
@@ -38,7 +38,7 @@ export class InputForm {
     return this.#input(this.fields.collected(() => {}, read));
   }
 
-  // { input } or { invalid: true }, with each error said at its field and the first one focused.
+  // Returns { input }, or { invalid: true } after showing each error at its field and focusing the first.
   read() {
     this.clearErrors();
     if (this.isRaw) return this.#readRaw();
@@ -59,7 +59,7 @@ export class InputForm {
     }
   }
 
-  // Errors of the server, each { loc: ["topic"], msg }. Returns the texts of those that belong to no field.
+  // Shows errors from the server, each { loc: ["topic"], msg }. Returns the texts of those without a field.
   showErrors(errors) {
     const rest = [];
     let first = null;
@@ -85,7 +85,7 @@ export class InputForm {
     this.#sayRaw("");
   }
 
-  // Returns whether the switch was made: text that is no input of this form stays where it is.
+  // Both return whether the requested view is shown. A JSON text that does not fit the form stays as JSON.
   showAsJSON() {
     if (!this.isRaw) {
       this.raw.value = JSON.stringify(this.#draft((field) => field.read()) ?? {}, null, 2);

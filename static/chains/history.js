@@ -1,4 +1,4 @@
-// The reader's last runs: fetched again whenever a run ends.
+// The user's last runs. The list is fetched again when a run has ended.
 
 import { showLocalTime } from "../local-times.js";
 
@@ -17,7 +17,7 @@ export class RunHistory {
       if (!answer.ok) return;
       ({ runs } = await answer.json());
     } catch {
-      // The list stays as it was; the next run asks again.
+      // Keep the old list. It is fetched again after the next run.
       return;
     }
     this.list.replaceChildren(...runs.map((run) => this.#row(run)));

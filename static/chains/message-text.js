@@ -1,8 +1,8 @@
-// A list of chat messages as JSON in a text, and as rows of role and text.
+// Converts a list of chat messages between JSON text and rows of role and text.
 
 import { isPairs, messagesOf, pairsOf } from "./pairs.js";
 
-// The rows that a text stands for; null for one that is no list of such messages.
+// Returns the rows of a JSON text; null if it is no list of messages that rows can show.
 export function rowsOf(text, { asPairs, roles }) {
   if (text.trim() === "") return [];
   try {
@@ -14,26 +14,26 @@ export function rowsOf(text, { asPairs, roles }) {
   }
 }
 
-// A chat model takes a text as well: it is what the human said.
+// Chat models also accept a text; it is a message of the human.
 function listOf(value, asPairs) {
   if (typeof value === "string") return [{ type: "human", content: value }];
   return asPairs && isPairs(value) ? messagesOf(value) : value;
 }
 
-// Anything beyond role and text would be lost in the rows.
+// A message with more than role and text cannot be a row: the rest would be lost.
 function isRow(value, roles) {
   if (value === null || typeof value !== "object") return false;
   const names = Object.keys(value).sort().join();
   return names === "content,type" && roles.includes(value.type) && typeof value.content === "string";
 }
 
-// The text of rows. `offersFirst`: a single row without a text is no message.
+// Returns the JSON text of rows. With `offersFirst`, a single row without a text is no message.
 export function textOf(rows, { asPairs, offersFirst }) {
   if (offersFirst && rows.length === 1 && !rows[0].content) return "";
   return rows.length ? JSON.stringify(asPairs ? pairsOf(rows) : rows, null, 2) : "";
 }
 
-// In a conversation the two sides take turns.
+// The role of a new row: in a conversation, human and AI alternate.
 export function roleAfter(last) {
   return last === "human" ? "ai" : "human";
 }

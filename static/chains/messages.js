@@ -1,9 +1,9 @@
-// A list of chat messages as rows of role and text, kept as JSON in the textarea it stands in for.
+// A list of chat messages as rows of role and text. The hidden textarea stores it as JSON.
 
 import { roleAfter, rowsOf, textOf } from "./message-text.js";
 
 export class MessageList {
-  // `offersFirst`: an empty list shows a row to write in, which is no message until it has a text.
+  // With `offersFirst`, an empty list shows one empty row. It becomes a message when it has a text.
   constructor(element, textarea, { asPairs, offersFirst }) {
     this.element = element;
     this.textarea = textarea;
@@ -26,7 +26,7 @@ export class MessageList {
     return this.element.querySelector("[data-add-message]");
   }
 
-  // Rows for what the textarea holds; text that is no list of messages is left to the textarea.
+  // Shows the textarea's messages as rows. If its text is no list of messages, shows the textarea instead.
   show() {
     const messages = rowsOf(this.textarea.value, this);
     this.element.hidden = messages === null;

@@ -1,4 +1,4 @@
-// Conversations as LangServe's examples keep them: [what the human said, the answer] for each turn.
+// Conversations in the form of LangServe's examples: [question, answer] for each turn.
 
 export function messagesOf(pairs) {
   return pairs

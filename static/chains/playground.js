@@ -1,4 +1,4 @@
-// The playground: a form, a run and a view, and which of them acts when.
+// The page of the playground: connects the form, the run and the view.
 
 import { Configuration } from "./configuration.js";
 import { backText, lostText, showConnection } from "./connection.js";
@@ -63,9 +63,9 @@ const runner = new Runner(config, {
   changed: () => buttons.show(runner),
 });
 
-// Says errors at their fields; what belongs to none of them is part of the text.
+// Shows errors at their fields, and returns a text with the message and the errors without a field.
 function problemOf({ message, errors = [] }) {
-  // An input may have a field of that name, which then has the say.
+  // If the input has a field of this name, the errors belong to that field.
   const rest = form.hasField("configurable") ? errors : configuration.showErrors(errors);
   return [message, ...form.showErrors(rest)].filter(Boolean).join("\n");
 }
@@ -93,7 +93,7 @@ panel.addEventListener("submit", (event) => {
 });
 panel.addEventListener("input", showSnippets);
 panel.addEventListener("change", showSnippets);
-// A page that is reloaded gets its old field values back from some browsers after this script ran.
+// After a reload, some browsers restore the old values of fields after this script has run.
 window.addEventListener("pageshow", () => {
   configuration.showChanges();
   showSnippets();

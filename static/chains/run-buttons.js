@@ -1,11 +1,11 @@
-// The button that begins a run and the one that stops it: only one of them can be used at a time.
+// The buttons that start and stop a run. Only one of them can be used at a time.
 
 export class RunButtons {
   #run;
   #stop;
   #off;
 
-  // `off` is how a button that cannot be used is: "disabled" or "hidden".
+  // `off` is the property that switches a button off: "disabled" or "hidden".
   constructor({ run, stop, off, onStop }) {
     this.#run = run;
     this.#stop = stop;
@@ -13,7 +13,7 @@ export class RunButtons {
     stop.addEventListener("click", onStop);
   }
 
-  // The focus goes along from one to the other: a button that is switched off would drop it.
+  // Moves the focus to the other button, because a button that is switched off loses it.
   show({ isRunning, isReady }) {
     const [from, to] = isRunning ? [this.#run, this.#stop] : [this.#stop, this.#run];
     const hadFocus = from.ownerDocument.activeElement === from;

@@ -1,4 +1,4 @@
-// The page of a run: its feedback.
+// The feedback on the page of a run.
 
 import { Thumbs } from "./feedback.js";
 

@@ -1,4 +1,4 @@
-// One run at a time over the page's socket, and what becomes of it, also when the connection goes.
+// Runs the chain over the page's WebSocket, one run at a time, and reports its events and a lost connection.
 
 import { ChainSocket } from "./socket.js";
 
@@ -6,14 +6,15 @@ export class Runner {
   #config;
   #handlers;
   #socket;
-  // The run that is going on: { id, isStopped }.
+  // The current run: { id, isStopped }, or null.
   #current = null;
-  // What a lost connection left behind, until it is back: the id of its run, or "" if it had none yet.
+  // While the connection is lost: the id of the run that this interrupted, "" if that had no id yet, or null.
   #lost = null;
 
-  // `handlers`: started, step, chunk, finished and failed take the server's message, refused one that
-  // stands in place of a run, complained any other error; lost and back a run's id or ""; state a word.
-  // `changed` is called after whatever may have changed `isRunning` or `isReady`.
+  // `handlers` by name. started, step, chunk, finished and failed get the server's message of that type.
+  // refused gets the error message of a run that did not start; complained gets every other error message.
+  // lost gets the run's id or "", and the state of the socket. back gets the run's id or "". state gets the
+  // state of the socket. changed is called when `isRunning` or `isReady` may have changed.
   constructor(config, handlers) {
     this.#config = config;
     this.#handlers = handlers;
@@ -39,7 +40,7 @@ export class Runner {
     return this.#config.run_path.replace(this.#config.run_path_id, encodeURIComponent(id));
   }
 
-  // `call` is { input, config }. Returns why it cannot be sent, or "".
+  // Sends `call`, { input, config }. Returns the reason if it cannot be sent, else "".
   start(call, onStart) {
     const frame = JSON.stringify({ type: "start", ...call });
     const most = this.#config.max_frame_bytes;
@@ -56,7 +57,7 @@ export class Runner {
 
   stop() {
     if (!this.#current) return;
-    // A run that has not said its id yet is stopped as soon as it does.
+    // A run without an id has not started yet. It is cancelled when the server sends `started`.
     if (this.#current.id) this.#socket.send({ type: "cancel" });
     else this.#current.isStopped = true;
   }
@@ -74,7 +75,7 @@ export class Runner {
     if (!this.#current) this.#handlers.changed();
   }
 
-  // A refused start; once a run has an id, an error frame is about another frame.
+  // Without a run's id, an error means that the start was refused. Later it is about another frame.
   #refused(message) {
     if (!this.#current || this.#current.id) return this.#handlers.complained?.(message);
     this.#current = null;

@@ -1,4 +1,4 @@
-// The keyboard: run, stop, go to the form, help.
+// Keyboard shortcuts: run, stop, go to the form, show the help.
 
 const isTyping = (element) =>
   element.isContentEditable || element.matches("input, textarea, select");

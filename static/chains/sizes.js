@@ -1,10 +1,10 @@
-// Sizes of files, and of the base64 text they are sent as.
+// Sizes of files and of their base64 text.
 
-// What else a frame holds beside the file.
+// Bytes that are reserved in a frame for everything but the file.
 const ROOM_FOR_THE_REST = 1024;
 const KB = 1024;
 
-// The largest file whose text fits into a frame.
+// The size in bytes of the largest file whose base64 text fits into a frame.
 export function bytesThatFit(frameBytes) {
   return Math.floor((frameBytes - ROOM_FOR_THE_REST) / 4) * 3;
 }

@@ -1,12 +1,12 @@
-// The same call as code: curl, Python, JavaScript, each with the current input.
+// The current call as code for curl, Python and JavaScript.
 
-// In single quotes a shell changes nothing; a quote inside closes, escapes and opens again.
+// A shell changes nothing in single quotes. A quote inside is written as: close, escaped quote, open again.
 function shellQuoted(text) {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-// JSON on one line with a space after separators. A line break in JSON is always layout: inside
-// strings it is written \n.
+// JSON on one line, with a space after separators. Every line break in JSON text is layout, because a line
+// break in a string is written as \n.
 function oneLineJSON(value) {
   return JSON.stringify(value, null, 1)
     .replace(/([{[])\n */g, "$1")
@@ -14,7 +14,7 @@ function oneLineJSON(value) {
     .replace(/\n */g, " ");
 }
 
-// A JSON string is a Python string as it stands; only the three constants differ.
+// JSON strings and numbers are valid Python. Only null, true and false differ.
 function pythonLiteral(value, indent = "") {
   if (value === null || value === undefined) return "None";
   if (value === true) return "True";
@@ -36,7 +36,7 @@ function pythonArguments({ input, config }) {
   return `\n    ${pythonLiteral(input, "    ")},\n    config=${pythonLiteral(config, "    ")},\n`;
 }
 
-// The same key in every language: from the environment, so that no one pastes it into code.
+// Every snippet reads the key from the environment, so that nobody pastes it into code.
 const WRITERS = {
   curl: (url, call) =>
     [
@@ -86,8 +86,7 @@ const { output } = await response.json();
 console.log(output);`,
 };
 
-// The code that calls the chain at `url`. `call` is what a run is asked for: { input, config }, config
-// being undefined where there is none.
+// Returns the code that calls the chain at `url`. `call` is { input, config }; config may be undefined.
 export function codeOf(name, url, call) {
   return WRITERS[name](url, call);
 }
@@ -117,7 +116,7 @@ export class Snippets {
   }
 }
 
-// Browsers give the clipboard to secure pages only; elsewhere the code is selected, ready to copy.
+// Browsers allow secure pages only to use the clipboard. On other pages the code is selected for copying.
 async function copied(code) {
   try {
     await navigator.clipboard.writeText(code.textContent);

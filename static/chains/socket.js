@@ -1,4 +1,4 @@
-// The WebSocket: one connection that heals itself, and words for the state it is in.
+// The page's WebSocket: it connects again after a failure, and reports its state.
 
 const SHORTEST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 10_000;
@@ -8,20 +8,22 @@ const PONG_WITHIN_MS = 10_000;
 const SIGNED_OUT = 4401;
 const REFUSED = [4403, 4404];
 
-// Twice the wait at each failed try, and a random part so that clients do not return all at once.
+// Milliseconds until the next try. The longest wait doubles with each failure, and the wait is random, so
+// that clients do not all connect at once.
 export function waitBeforeTry(failures, random = Math.random) {
   const ceiling = Math.min(LONGEST_WAIT_MS, SHORTEST_WAIT_MS * 2 ** failures);
   return SHORTEST_WAIT_MS + random() * (ceiling - SHORTEST_WAIT_MS);
 }
 
-// A refused handshake tells the page nothing. The page's own address does: signed out it redirects.
+// A script cannot see why a WebSocket handshake was refused. So this requests the page's own address, which
+// redirects users who are signed out.
 async function whyRefused() {
   try {
     const answer = await fetch(window.location.href, { redirect: "manual", cache: "no-store" });
     if (answer.type === "opaqueredirect" || answer.status === 401) return "signed-out";
     if (answer.status === 403 || answer.status === 404) return "refused";
   } catch {
-    // No answer at all: the server or the network is away, which is a reason to try again.
+    // No response: the server or the network is down. Try again later.
   }
   return "away";
 }
@@ -47,7 +49,7 @@ export class ChainSocket {
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden) this.#tryNow();
     });
-    // A page kept for the back button comes back with a dead socket.
+    // A page that the browser restores for the back button has a closed socket.
     window.addEventListener("pageshow", (event) => {
       if (event.persisted) this.#tryNow();
     });
@@ -89,7 +91,7 @@ export class ChainSocket {
   #ping() {
     this.send({ type: "ping" });
     this.#deadline ??= setTimeout(() => {
-      // Half-open: the other side is gone without a word, and close() could wait for it for long.
+      // The server has gone without closing the connection, and close() could wait for it for a long time.
       const dead = this.#socket;
       this.#closed(1006, true);
       dead.close();

@@ -1,4 +1,4 @@
-// A text that grows by pieces, and the reader who follows it. Text only, never HTML.
+// Shows a text that grows by pieces, and scrolls with it. Text only, never HTML.
 
 export class StreamedText {
   #element;
@@ -11,7 +11,7 @@ export class StreamedText {
     this.#follower = follower;
   }
 
-  // One paint per frame, however many pieces came.
+  // The pieces of one animation frame are shown together.
   add(piece) {
     this.#pending += piece;
     this.#frame ??= requestAnimationFrame(() => this.flush());
@@ -25,7 +25,7 @@ export class StreamedText {
     this.#pending = "";
   }
 
-  // Puts `text` in place of what came so far; returns whether that is another text.
+  // Replaces the text so far by `text`; returns whether the text has changed.
   replace(text) {
     this.flush();
     if (this.#element.textContent === text) return false;

@@ -1,6 +1,6 @@
-// Tabs as the ARIA pattern has them: arrow keys move, one tab is in the tab order.
+// Tabs according to the ARIA pattern: arrow keys select a tab, and only one tab is in the tab order.
 
-// `onSelect(tab)` may return false to keep the tab that is open.
+// `onSelect(tab)` may return false to keep the current tab.
 export function makeTabs(list, onSelect = () => true) {
   const tabs = [...list.querySelectorAll('[role="tab"]')];
 

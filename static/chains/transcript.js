@@ -1,4 +1,4 @@
-// The turns of a conversation on the page. Text only, never HTML.
+// Shows the turns of a conversation. Text only, never HTML.
 
 import { Thumbs } from "./feedback.js";
 import { timingsText } from "./figures.js";
@@ -6,7 +6,7 @@ import { Follower } from "./follower.js";
 import { StreamedText } from "./streamed-text.js";
 
 const STATES = { running: "Writing…", cancelled: "Stopped", failed: "Failed" };
-// Distance from the end within which the page follows the answer.
+// The page scrolls with the answer if its end is at most this far away.
 const NEAR_END_PX = 160;
 
 export const reader = new Follower(document.documentElement, NEAR_END_PX);
@@ -14,7 +14,7 @@ export const reader = new Follower(document.documentElement, NEAR_END_PX);
 export class TurnView {
   #judged;
 
-  // `onAgain()` asks for the answer again, `onGiven` hears of feedback.
+  // `onAgain()` asks the question again. `onGiven({ score, comment })` is called with stored feedback.
   constructor(turn, { feedbackPath, runPath, onAgain, onGiven }) {
     this.turn = turn;
     this.runPath = runPath;
@@ -34,7 +34,7 @@ export class TurnView {
     this.answer.add(text);
   }
 
-  // All but the text of an answer that is being written.
+  // Shows the turn's state. `add` shows the text of an answer that is still streaming.
   render({ isLast }) {
     const { status, answer, problem, runId, given } = this.turn;
     const { slots } = this;
@@ -54,7 +54,7 @@ export class TurnView {
     this.#showThumbs({ runId: status === "done" ? runId : null, given });
   }
 
-  // Once for each answer: somebody may be writing a comment.
+  // Only once for each answer: the user may be writing a comment.
   #showThumbs({ runId, given }) {
     if (runId === this.#judged) return;
     this.#judged = runId;

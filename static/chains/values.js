@@ -1,4 +1,4 @@
-// Values of fields: how a control's text becomes one, how one becomes text, and what is wrong with it.
+// Converts between a control's text and the value of its field, and words the errors.
 
 export class InvalidValue extends Error {}
 
@@ -15,7 +15,7 @@ const READERS = {
   messages: readJSON,
 };
 
-// The value in a control; undefined where it is left empty.
+// Returns the value in a control; undefined if it is empty. Throws InvalidValue.
 export function readValue(kind, control) {
   return READERS[kind](control);
 }
@@ -47,14 +47,14 @@ function readJSON(control) {
   }
 }
 
-// A value as a control holds it.
+// Returns a value as the text of its control.
 export function valueText(kind, value) {
   if (value === undefined || value === null) return "";
   if (kind === "json" || kind === "messages") return JSON.stringify(value, null, 2);
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-// An error of the server, { loc, msg }, as text; `loc` from where the reader already is.
+// Returns an error from the server as text. `loc` is relative to the field that shows it.
 export function faultText(loc, msg) {
   return loc.length ? `${loc.join(".")}: ${msg}` : msg;
 }

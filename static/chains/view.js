@@ -1,4 +1,4 @@
-// What the page shows of a run: the answer as it comes, state, steps, figures. Text only, never HTML.
+// Shows a run: the answer while it streams, the state, the steps and the figures. Text only, never HTML.
 
 import { Chunks } from "./chunks.js";
 import * as figures from "./figures.js";
@@ -6,15 +6,15 @@ import { Follower } from "./follower.js";
 import { StreamedText } from "./streamed-text.js";
 
 const TIMER_EVERY_MS = 100;
-// A screen reader gets what came since last time, not each token.
+// How often a screen reader gets the new text; each token would be too much.
 const ANNOUNCE_EVERY_MS = 2500;
-// Distance from the end within which the reader follows the answer.
+// The panel scrolls with the answer if its end is at most this far away.
 const NEAR_END_PX = 40;
 
 const byId = (id) => document.getElementById(id);
 
 export class RunView {
-  // `statusTexts` are the server's words, by status.
+  // `statusTexts`: the server's text for each status.
   constructor(statusTexts) {
     this.statusTexts = statusTexts;
     this.answer = byId("answer");
@@ -45,7 +45,7 @@ export class RunView {
     byId("answer-panel").scrollIntoView({ block: "nearest" });
   }
 
-  // `started` is the server's message of that name.
+  // `started` is the server's message of that type.
   showVersions(started) {
     this.started = started;
     const models = [...new Set(this.models.values())];
@@ -54,7 +54,7 @@ export class RunView {
 
   showStep({ name, status, provider, model, output }) {
     const label = [provider, model].filter(Boolean).join("/");
-    // A stand-in that takes over begins the step again: the last one named is the one that answers.
+    // If a fallback takes over, the step starts again. So the model that was named last gives the answer.
     if (label) this.models.set(name, label);
     if (this.started) this.showVersions(this.started);
     const step = this.steps.find((element) => element.dataset.step === name);
@@ -85,7 +85,7 @@ export class RunView {
     this.#end("done", this.statusTexts.succeeded);
   }
 
-  // A run that ended without an answer. What came of it stays.
+  // Shows that the run ended without an answer. The text that was streamed stays.
   fail(outcome, { cancelled = false } = {}) {
     this.text.flush();
     this.#showFigures(outcome);
