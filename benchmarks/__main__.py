@@ -18,7 +18,7 @@ from benchmarks.servers import Server
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """A figure that is a ratio; ``peer`` where LangServe is measured otherwise."""
+    """A figure that is compared as a ratio. ``peer`` measures LangServe if that needs another function."""
 
     name: str
     must: str

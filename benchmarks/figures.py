@@ -1,4 +1,4 @@
-"""What is measured: each figure on one server, and the ratio of two servers in alternation."""
+"""The measurements: each figure of one server, and the ratio of two servers that are measured in turns."""
 
 import asyncio
 import statistics
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from benchmarks.load import Seen, many, many_runs
 from benchmarks.servers import PATH, Server
 
-# Pieces in which the upstream sends each answer.
+# The number of chunks in which the upstream sends each answer.
 CHUNKS = 20
-# What a server still does after its last answer belongs to the figure; it takes a few milliseconds.
+# A server may work for a few milliseconds after its last answer. The figure includes that work.
 SETTLE_S = 0.05
 Measure = Callable[[Server], Awaitable[float]]
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """Ours over theirs, in pairs that were measured one right after the other."""
+    """The ratio of our figure to theirs. The two figures of a pair were measured one after the other."""
 
     pairs: list[tuple[float, float]]
 
@@ -54,9 +54,10 @@ async def compare(
     turns: int = 1,
     peer: Measure | None = None,
 ) -> Ratio:
-    """``rounds`` pairs; each is the mean of ``turns`` measurements of either server while the other is idle.
+    """Measure ``rounds`` pairs. Each is the mean of ``turns`` measurements of each server.
 
-    The order alternates from turn to turn: A B B A ..., so that a drift of the machine favours neither.
+    One server is idle while the other is measured. The order alternates (A B B A ...), so that a slow change
+    of the machine's speed favours neither. ``peer`` measures ``theirs`` if that needs another function.
     """
     seen = []
     for index in range(rounds * turns):
@@ -75,7 +76,7 @@ def mean(pairs: list[tuple[float, float]]) -> tuple[float, float]:
 
 
 async def warm(server: Server) -> None:
-    """The first requests load modules and fill caches; they say nothing about the next."""
+    """Send the first requests. They load modules and fill caches, so they are not measured."""
     await cpu_ms_per_invoke(server)
     await cpu_ms_per_chunk(server)
 
@@ -122,7 +123,7 @@ def first_token_ms(percent: int) -> Measure:
 
 @dataclass(frozen=True, kw_only=True)
 class Crowd:
-    """Many streams at once; times in seconds."""
+    """The figures of many concurrent streams. Times in seconds, memory in MiB."""
 
     whole_p50: float
     first_p50: float
@@ -151,7 +152,7 @@ async def growth_mb(server: Server, *, warm: int = 2000, count: int = 20_000) ->
 
 
 async def spent(server: Server, load: Awaitable[list[Seen]]) -> tuple[list[Seen], float]:
-    """What was seen, and the processor time of the server meanwhile."""
+    """Return the answers, and the processor time that the server used meanwhile, in seconds."""
     before = server.cpu_s()
     seen = checked(await load)
     await asyncio.sleep(SETTLE_S)

@@ -1,4 +1,4 @@
-"""The same chain on LangServe: what its README tells a user to write."""
+"""The same chain on LangServe, written as LangServe's README recommends."""
 
 import os
 

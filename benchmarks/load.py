@@ -1,4 +1,4 @@
-"""The load: raw HTTP/1.1 and WebSocket clients that cost little, and what they saw."""
+"""The load: cheap HTTP/1.1 and WebSocket clients, and their results."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ DATA = b"event: data"
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """One answer; times in seconds from the request, ``chunks`` counts pieces of a stream."""
+    """The result of one request: times in seconds from the request; ``chunks`` is the number in a stream."""
 
     ok: bool
     first_s: float
@@ -23,7 +23,7 @@ class Seen:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A server under test: where it is, and what every request to it carries."""
+    """The address of a server under test, and the headers and the cookie of every request to it."""
 
     port: int
     headers: str = ""
@@ -31,7 +31,7 @@ class Target:
 
 
 class Connection:
-    """A connection that is kept for many requests."""
+    """A connection that is used for many requests."""
 
     def __init__(self, target: Target):
         self.target = target
@@ -72,7 +72,7 @@ class Connection:
 
 
 async def many(target: Target, path: str, body: dict, *, count: int, at_once: int) -> list[Seen]:
-    """``count`` requests over ``at_once`` kept connections."""
+    """Send ``count`` requests over ``at_once`` persistent connections."""
     left = iter(range(count))
 
     async def worker() -> list[Seen]:
@@ -86,7 +86,7 @@ async def many(target: Target, path: str, body: dict, *, count: int, at_once: in
 
 
 async def many_runs(target: Target, path: str, value: dict, *, count: int, at_once: int) -> list[Seen]:
-    """The same over WebSockets, each of which runs the chain many times."""
+    """Do the same over WebSockets. Each of them runs the chain many times."""
     left = iter(range(count))
 
     async def worker() -> list[Seen]:

@@ -1,4 +1,4 @@
-"""RESULTS.md: what was measured, on which versions, on which day."""
+"""Writes RESULTS.md: the figures with the versions and the date."""
 
 import datetime
 import os
@@ -16,7 +16,7 @@ BEGIN, END = "<!-- figures -->\n", "<!-- /figures -->\n"
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of the table; ``ratio`` is the median of pairs with its least and greatest."""
+    """One row of the table. ``ratio`` has the median of the pairs, the smallest and the largest."""
 
     name: str
     must: str
@@ -27,7 +27,7 @@ class Row:
 
 
 def write(rows: list[Row], rounds: int) -> None:
-    """Replace the figures; what people wrote around them stays."""
+    """Replace the figures; the text around them stays."""
     path = HERE / "RESULTS.md"
     table = ["| figure | must | aim | ChainHub | LangServe | ratio |", "|---|---|---|---|---|---|"]
     table += [f"| {r.name} | {r.must} | {r.aim} | {r.ours} | {r.theirs} | {r.ratio} |" for r in rows]

@@ -22,8 +22,9 @@ from benchmarks.figures import Measure, Ratio
 from benchmarks.servers import Server
 
 MEDIAN_AT_MOST, UPPER_QUARTILE_AT_MOST = 1.03, 1.06
-# Many short turns make a pair, so that other programs disturb both servers alike. Their sum is long because
-# the server collects garbage once in about 1,200 requests, for as long as 50 of them take.
+# A pair has many short turns, so that other programs disturb both servers equally. All turns together are
+# long, because the server's garbage collector runs once in about 1,200 requests and then takes as long as 50
+# requests.
 TURNS, REQUESTS = 8, 50
 FIGURES: dict[str, Measure] = {
     "invoke: CPU per request": partial(figures.cpu_ms_per_invoke, count=REQUESTS),
@@ -32,7 +33,7 @@ FIGURES: dict[str, Measure] = {
 
 
 async def compare(base: str, pairs: int) -> bool:
-    """Print each figure; whether all of them keep their bounds."""
+    """Print each figure; return whether all figures are within their bounds."""
     kept = []
     with both(base) as (new, old):
         for server in (new, old):
@@ -46,10 +47,10 @@ async def compare(base: str, pairs: int) -> bool:
 
 @contextmanager
 def both(base: str) -> Iterator[tuple[Server, Server]]:
-    """The working tree and ``base``, served side by side.
+    """Serve the working tree and ``base`` side by side.
 
-    Both run all the time: only what is measured back to back meets the same machine, and a server that
-    waits takes about a thousandth of its core.
+    Both servers run all the time, so that they can be measured in turns under the same conditions. An idle
+    server uses only about a thousandth of its core.
     """
     logs = Path(tempfile.mkdtemp(prefix="bench-"))
     with (
@@ -63,7 +64,7 @@ def both(base: str) -> Iterator[tuple[Server, Server]]:
 
 @contextmanager
 def checked_out(revision: str) -> Iterator[Path]:
-    """The files of a commit, in a directory that is removed afterwards."""
+    """Provide the files of a commit in a temporary directory."""
     packed = subprocess.run(["git", "archive", revision], cwd=servers.ROOT, capture_output=True, check=False)
     if packed.returncode:
         raise SystemExit(f"Cannot check out {revision}: {packed.stderr.decode()}")
@@ -87,7 +88,10 @@ def described(ratio: Ratio) -> str:
 
 
 def default_base() -> str:
-    """Where this branch left ``main``; where that is HEAD, HEAD if files have changed since, else HEAD~1."""
+    """Return the commit where this branch left ``main``.
+
+    If that is HEAD, return HEAD if files have changed since, else HEAD~1.
+    """
     left = git("merge-base", "HEAD", "main@{upstream}") or git("merge-base", "HEAD", "main")
     if left and left != git("rev-parse", "HEAD"):
         return left
@@ -95,7 +99,7 @@ def default_base() -> str:
 
 
 def git(*words: str) -> str:
-    """What git prints; nothing where it fails."""
+    """Return the output of a git command; "" if it fails."""
     ran = subprocess.run(["git", *words], cwd=servers.ROOT, capture_output=True, text=True, check=False)
     return ran.stdout.strip()
 

@@ -1,4 +1,4 @@
-"""What ChainHub needs before it is measured; prints the key and the session of its user as JSON."""
+"""Creates the records that the benchmark needs, and prints the user's key and session as JSON."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The processes under test: started on one core, watched through /proc."""
+"""Starts the processes under test on one core, and reads their figures from /proc."""
 
 import json
 import os
@@ -18,7 +18,7 @@ import psycopg
 from benchmarks.load import Target
 
 ROOT = Path(__file__).resolve().parent.parent
-# The server under test has a core to itself, if there are two; the load and the upstream share the other.
+# If there are two cores, the server under test has one; the load and the upstream share the other.
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, LOAD_CORE = CORES[0], CORES[-1]
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -30,7 +30,7 @@ PATH = "/chains/joke"
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """A running server; ``started_s`` is how long it took until it answered."""
+    """A running server; ``started_s`` is the time from its start to its first response, in seconds."""
 
     name: str
     pid: int
@@ -38,17 +38,17 @@ class Server:
     started_s: float
 
     def cpu_s(self) -> float:
-        """Processor time so far of the process, its threads and its children, ended ones included."""
+        """Return the processor seconds so far of the process and its children, including ended ones."""
         return sum(own_cpu_s(pid) + buried_cpu_s(pid) for pid in family(self.pid))
 
     def memory_mb(self) -> float:
-        """Resident set size."""
+        """Return the resident set size in MiB."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def family(pid: int) -> Iterator[int]:
-    """A process and its descendants."""
+    """Yield the process and its descendants."""
     yield pid
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in children.read_text().split():
@@ -56,18 +56,21 @@ def family(pid: int) -> Iterator[int]:
 
 
 def own_cpu_s(pid: int) -> float:
-    """All threads together, ended ones included, to the nanosecond; /proc counts ticks of 10 ms."""
-    return time.clock_gettime((~pid << 3) | 2)  # Linux's clock_getcpuclockid, which Python does not offer
+    """Return the processor seconds of all threads, including ended ones.
+
+    This clock counts nanoseconds; /proc counts ticks of 10 ms.
+    """
+    return time.clock_gettime((~pid << 3) | 2)  # Linux's clock_getcpuclockid, which Python does not have
 
 
 def buried_cpu_s(pid: int) -> float:
-    """Children that have ended and were waited for."""
+    """Return the processor seconds of children that have ended and were waited for."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[13]) + int(fields[14])) / TICKS
 
 
 def be_the_load() -> None:
-    """Keep this process, and what it starts, off the server's core; SIGTERM ends it and what it started."""
+    """Keep this process and its children off the server's core. SIGTERM ends all of them."""
     os.sched_setaffinity(0, {LOAD_CORE})
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
@@ -95,7 +98,7 @@ def process(
 
 
 def wait_for(url: str, running: subprocess.Popen, log: Path) -> float:
-    """Seconds until it answers anything at all but a refused connection."""
+    """Return the seconds until ``url`` gives any HTTP response."""
     began = time.perf_counter()
     while time.perf_counter() - began < 60:
         if running.poll() is not None:
@@ -141,10 +144,10 @@ def chainhub(
     port: int = CHAINHUB_PORT,
     database: str = "chainhub_bench",
 ) -> Iterator[Server]:
-    """The ChainHub of ``root`` on a fresh PostgreSQL database, with a key and a chain of the same form.
+    """Run the ChainHub in ``root`` on a new PostgreSQL database, with a key and the same chain as LangServe.
 
-    ``root`` may hold another revision. All that is asked of it is ``benchmarks.seed``, which prints a key
-    and a session, ``manage.py serve``, and HTTP.
+    ``root`` may contain another revision. It needs ``benchmarks.seed``, which prints a key and a session,
+    and ``manage.py serve``.
     """
     environment = chainhub_environment(port, database)
     create_database(database)
@@ -177,7 +180,7 @@ def chainhub_environment(port: int, database: str) -> dict[str, str]:
 
 
 def create_database(name: str) -> None:
-    """Empty, whatever an earlier run left there."""
+    """Create an empty database. An older one of this name is dropped."""
     url = f"{POSTGRES}/postgres".replace("postgres://", "postgresql://")
     with psycopg.connect(url, autocommit=True) as admin:
         admin.execute(f"DROP DATABASE IF EXISTS {name}")
@@ -185,7 +188,7 @@ def create_database(name: str) -> None:
 
 
 def seed(root: Path, environment: dict[str, str]) -> dict[str, str]:
-    """What ``root``'s own seed prints: a key and a session."""
+    """Run the seed of ``root`` and return what it prints: a key and a session."""
     seeded = subprocess.run(
         [sys.executable, "-m", "benchmarks.seed", UPSTREAM],
         cwd=root,

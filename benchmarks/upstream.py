@@ -1,6 +1,6 @@
-"""A model provider on loopback that costs next to nothing: canned answers in OpenAI's wire format.
+"""A cheap model provider on loopback: it sends fixed answers in OpenAI's wire format.
 
-The last message of a request says what to answer: ``chunks=50 delay_ms=100``.
+The last message of a request sets the number of chunks and the delay after each: ``chunks=50 delay_ms=100``.
 """
 
 import asyncio
@@ -68,7 +68,7 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
                     writer.write(TOKEN)
                     await asyncio.sleep(delay_s)
             else:
-                # One write for each token, as a network would bring them.
+                # One write for each token, as tokens arrive over a network.
                 for _ in range(chunks):
                     writer.write(TOKEN)
                     await asyncio.sleep(0)
