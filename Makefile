@@ -1,4 +1,4 @@
-# Every command a person needs. `make` alone lists them.
+# The commands for developers and operators. `make` without a target lists them.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,7 +14,7 @@ help:  ## List these commands
 run: $(VENV)/.installed .env  ## Set up, seed the demo and serve it on http://127.0.0.1:8000
 	@$(BIN)/python manage.py quickstart
 
-# Without a .env: tests and checks need secrets, but not yours.
+# Tests and checks need secrets, but no .env: with DEBUG on, secrets are generated.
 test check fix: export DEBUG := on
 
 test: $(VENV)/.installed-dev $(JS_CLIENT)  ## Install what the tests need and run them
@@ -68,7 +68,7 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
-# LangServe's JavaScript client, for the tests that it answers to; they skip where there is no npm.
+# LangServe's JavaScript client, for the tests that use it. Without npm these tests are skipped.
 $(JS_CLIENT): tests/compat/package.json tests/compat/package-lock.json
 	@command -v npm >/dev/null || exit 0; \
 	  echo "Installing LangServe's JavaScript client for the tests ..." && \
