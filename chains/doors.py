@@ -1,8 +1,8 @@
-"""The doors: each way to ask for a run is one row here, and the grammar of their addresses stands here once.
+"""The table of doors (the ways to request a run), and the patterns of their addresses.
 
-Whatever needs to know of doors reads these tables: URLs, the WebSocket's routes, CORS, the short way for
-calls with a key, the dialect of errors, a chain's switches, the record of a run. Settings read them too, so
-this module imports nothing that needs Django's apps.
+These definitions are the only ones. URLs, WebSocket routes, CORS, the short way for calls with a key, error
+dialects, the switches of a chain and the records of runs all read them. Settings read them too, so this
+module imports nothing that needs Django's app registry.
 """
 
 import re
@@ -14,16 +14,17 @@ from chains.runtime.events import Mode
 from chains.runtime.names import SLUG_PATTERN
 
 Dialect = Literal["langserve", "api", "playground"]
-"""How a family of doors words its requests, answers and errors."""
+"""The format of requests, answers and errors that a family of doors uses."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Door:
-    """One way to ask for a run.
+    """One way to request a run.
 
-    ``name`` ends its address; ``source`` names it in records and metrics, ``label`` to people. ``switch`` is
-    what opens it on a chain, ``text`` stands beside that switch. ``takes_many``: one call brings several
-    inputs. ``takes_short_way``: a call with a key passes only the middlewares that such a call needs.
+    ``name`` is the last part of its address. ``source`` names it in records and metrics, ``label`` on pages.
+    ``switch`` names the chain's switch that opens it; ``text`` describes that switch. ``takes_many``: one
+    call sends several inputs. ``takes_short_way``: a call with a key passes only the middlewares that such a
+    call needs.
     """
 
     name: str
@@ -74,7 +75,7 @@ DOORS: dict[str, Door] = {
             switch="playground",
             text="the page to try it on",
         ),
-        # The same page where no script runs.
+        # The same page in a browser without JavaScript.
         Door(
             name="playground_form",
             dialect="playground",
@@ -91,16 +92,16 @@ FURTHER_SWITCHES = {
     "config_schema": "what callers may choose",
     "feedback": "callers judge their runs",
 }
-"""What else a chain switches: name and text."""
+"""The switches of a chain that open no door: name and description."""
 
 
 def switches() -> dict[str, str]:
-    """Everything that can be switched off on a chain: name and text."""
+    """All switches of a chain: name and description."""
     return {door.switch: door.text for door in DOORS.values() if door.text} | FURTHER_SWITCHES
 
 
 def source_choices() -> list[tuple[str, str]]:
-    """The sources of runs as choices; a callable, so that a new door changes no table of the database."""
+    """The sources of runs as choices; a callable, so that a new door needs no migration."""
     return [(door.source, door.label) for door in DOORS.values()]
 
 
@@ -122,23 +123,23 @@ class RefConverter:
 
 
 FOR_PROGRAMS = r"(?:api/|chains/(?![^/]*/playground/))"
-"""Where programs call, as a pattern without the first slash: not the playgrounds' pages."""
+"""Pattern of the paths that programs call, without the leading slash; playground pages are excluded."""
 
 
 def paths_of(name: str) -> Iterator[str]:
-    """The routes of LangServe's endpoint ``name``; a config may be packed into the address."""
+    """The routes of LangServe's endpoint ``name``, without and with a config hash in the path."""
     yield f"chains/<ref:ref>/{name}"
     yield f"chains/<ref:ref>/c/<str:config_hash>/{name}"
 
 
 def short_way() -> re.Pattern[str]:
-    """The paths that take the short way; the URLs judge what stands for a ref."""
+    """Pattern of the paths that take the short way; it does not validate the ref, the URL routes do."""
     names = "|".join(door.name for door in DOORS.values() if door.takes_short_way)
     return re.compile(rf"/chains/[^/]+/(?:c/[^/]+/)?(?:{names})")
 
 
 def dialect_of(path: str) -> Dialect | None:
-    """In which dialect errors at ``path`` are worded; ``None`` for pages."""
+    """The dialect of error responses at ``path``; ``None`` for pages."""
     if path.startswith("/api/"):
         return "api"
     return "langserve" if re.match(f"/{FOR_PROGRAMS}", path) else None

@@ -1,1 +1,1 @@
-"""What asynchronous code needs of this process: it knows nothing of ChainHub."""
+"""Helpers for asynchronous code; this package imports nothing of ChainHub."""

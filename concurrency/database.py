@@ -15,7 +15,7 @@ T = TypeVar("T")
 class DatabaseThreads(Executor):
     """The threads in which this process uses its database; started at the first use.
 
-    The event loop's default executor is not used: code of chains runs there and may never return.
+    The event loop's default executor is not used: the code of code chains runs there and may never return.
     """
 
     def __init__(self) -> None:
@@ -33,9 +33,10 @@ database_threads = DatabaseThreads()
 
 @contextmanager
 def borrowed_connection() -> Iterator[None]:
-    """Give the database connection back afterwards: a stream would hold it to its end.
+    """Release the thread's database connection after the block; a stream would hold it until its end.
 
-    Inside a transaction it is not ours to give; there Channels' own helper would close it.
+    Inside a transaction the connection stays open, because the caller still uses it. Channels' own helper
+    would close it there.
     """
     try:
         yield
@@ -45,8 +46,8 @@ def borrowed_connection() -> Iterator[None]:
 
 
 def in_database_thread(function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """``function`` as a coroutine that runs in a thread which belongs to no request.
+    """``function`` as a coroutine function that runs in a database thread.
 
-    A request's own thread ends with the request; a run or a socket goes on.
+    A request's own thread is not used: it ends with the request, but a run or a socket may live longer.
     """
     return sync_to_async(borrowed_connection()(function), thread_sensitive=False, executor=database_threads)  # type: ignore[call-overload]

@@ -1,4 +1,4 @@
-"""Answers that are kept for a moment, so that not each of many calls looks for the same."""
+"""A cache whose answers expire after a moment, so that many calls share one lookup."""
 
 import asyncio
 import time
@@ -7,18 +7,18 @@ from typing import Any, Generic, TypeVar
 
 V = TypeVar("V")
 
-# For how many seconds an answer is kept. A change that another process makes counts after this time.
-# A label that is moved counts everywhere within a tenth of a second.
+# How long answers are kept, in seconds. A change that another process makes is seen after this time at the
+# latest: a moved label takes effect everywhere within a tenth of a second.
 PLANS_KEPT_S = 0.09
 KEYS_KEPT_S = 1.0
 SESSIONS_KEPT_S = 1.0
 
 
 class Kept(Generic[V]):
-    """At most ``most`` answers, each for ``keep_s`` seconds from when it was looked for.
+    """Keeps at most ``most`` answers, each for ``keep_s`` seconds from the start of its lookup.
 
-    Callers that want the same at the same time look once. What has changed meanwhile counts after
-    ``keep_s`` at the latest.
+    Concurrent callers with the same key share one lookup. A change is seen after ``keep_s`` seconds at the
+    latest.
     """
 
     def __init__(self, *, keep_s: float, most: int):
@@ -27,16 +27,16 @@ class Kept(Generic[V]):
         self._looking: dict[Any, asyncio.Task[V]] = {}
 
     async def get(self, key: Hashable, look: Callable[[], Awaitable[V]]) -> V:
-        """The kept answer, or what ``look`` gives; what it raises, and ``None``, is not kept."""
+        """The kept answer, or what ``look`` returns. ``None`` and exceptions are not kept."""
         until, answer = self._answers.get(key, (0.0, None))
         if answer is not None and until > time.monotonic():
             return answer
-        # A task belongs to its loop.
+        # The loop is part of the key, because a task can be awaited only in its own loop.
         place = asyncio.get_running_loop(), key
         if place not in self._looking:
             self._looking[place] = looking = asyncio.create_task(self._look(key, look))
             looking.add_done_callback(lambda task: self._looked(place, task))
-        # One caller that leaves takes nothing from the others.
+        # Shielded, because other callers may wait for the same lookup when this one is cancelled.
         return await asyncio.shield(self._looking[place])
 
     async def _look(self, key: Hashable, look: Callable[[], Awaitable[V]]) -> V:
@@ -52,9 +52,9 @@ class Kept(Generic[V]):
         if self._looking.get(place) is looking:
             del self._looking[place]
         if not looking.cancelled():
-            # Heard here too, for callers that have all left.
+            # If all callers were cancelled, nobody else retrieves the exception, and asyncio would warn.
             looking.exception()
 
     def forget(self) -> None:
-        """After a change that is to count at once: what is being looked for now is not used by others."""
+        """Drop all answers after a change that must count at once; later callers share no earlier lookup."""
         self._answers, self._looking = {}, {}
