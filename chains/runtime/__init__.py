@@ -1,1 +1,1 @@
-"""How a chain runs: pure Python on LangChain, with no Django, HTTP or users."""
+"""Runs chains: pure Python on LangChain, without Django, HTTP requests or users."""

@@ -1,4 +1,4 @@
-"""What a running step may ask for: one context for each run, handed to every step of it."""
+"""The run context: what a step may use while it runs. Each run has one, passed to all of its steps."""
 
 import asyncio
 import random
@@ -13,7 +13,7 @@ from chains.runtime.pricing import Usage
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCall:
-    """A call that was answered; ``usage`` and ``cost_usd`` are ``None`` where not known."""
+    """A model call that was answered; ``usage`` and ``cost_usd`` are ``None`` where unknown."""
 
     step: str
     provider: str
@@ -26,10 +26,10 @@ class ModelCall:
 
 @dataclass(frozen=True, kw_only=True)
 class Backoff:
-    """How long a call waits before it is tried again: at random up to a limit that doubles with each try.
+    """The wait before a retry: a random time up to a limit, which doubles with each try.
 
-    ``first_s`` is the limit before the second try, ``most_s`` bounds it. Source of the full jitter:
-    "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+    ``first_s`` is the limit before the second try, ``most_s`` the highest limit. Source of this formula
+    (full jitter): "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
     """
 
     first_s: float = 1.0
@@ -38,17 +38,17 @@ class Backoff:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     def wait_s(self, tries: int) -> float:
-        """After ``tries`` that failed, counted from 1."""
+        """Seconds to wait after ``tries`` failed tries, which is 1 or more."""
         return self.jitter(0, min(self.most_s, self.first_s * 2 ** (tries - 1)))
 
 
 @dataclass(kw_only=True)
 class RunContext:
-    """Belongs to one run; a plan, which many runs share, holds nothing of it.
+    """The state of one run. Many runs share a plan, so the plan holds none of this.
 
-    ``emit`` passes an event on and waits where its reader is slow. ``began`` and ``deadline`` are on the
-    monotonic clock, in seconds. ``calls`` gathers the model calls that were answered. ``shows_parts``: a
-    reader looks inside the steps, so that they stream and emit their parts.
+    ``emit`` sends an event to the reader and waits while the reader is slow. ``began`` and ``deadline`` are
+    seconds of the monotonic clock. ``calls`` collects the model calls that were answered. ``shows_parts``:
+    the caller asked for inner steps, so every step streams and emits its parts.
     """
 
     emit: Callable[[Event], Awaitable[None]]

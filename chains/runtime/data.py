@@ -1,9 +1,9 @@
-"""The base of whatever is stored as data."""
+"""The base class of configuration that is stored as data."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class Frozen(BaseModel):
-    """Data that is checked once and never changes."""
+    """Immutable data, validated once; unknown fields are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

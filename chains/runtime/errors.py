@@ -1,27 +1,29 @@
-"""Everything that can go wrong with a chain, as one tree; each class carries a stable ``code``.
+"""All errors of chains, as one class tree; each class has a stable ``code``.
 
 ChainHubError
-├── ChainNotFound           no such chain, label or version, or not for this caller
-├── StepsHidden             inner steps, to a caller who may not see them
+├── ChainNotFound           no such chain, label or version, or this caller may not use it
+├── StepsHidden             the caller asked for inner steps and may not see them
 ├── InvalidInput            the caller's input does not fit the chain's schema
 ├── InvalidConfigHash       a config in a URL that cannot be decoded
 ├── InvalidTemplate         a prompt message that is not a plain ``{name}`` template
 ├── InvalidSpec             a chain configuration that cannot run
-├── RunCancelled            the caller stopped it
-├── RunInterrupted          the process that ran it stopped
-├── ShuttingDown            this process takes no new runs
-├── DatabaseUnavailable     what is needed cannot be looked up or written now
-├── RunTimeout              the whole run took too long
-├── OutputInvalid           the model's answer does not fit the parser
-└── ProviderError           everything that happens inside a model call
+├── RunCancelled            the caller stopped the run
+├── RunInterrupted          the process of the run stopped
+├── ShuttingDown            this process accepts no new runs
+├── DatabaseUnavailable     the database cannot be read or written now
+├── RunTimeout              the run took longer than its time limit
+├── OutputInvalid           an answer does not fit the parser, or is too long
+└── ProviderError           any failure of a model call
     ├── ProviderAuthFailed  the provider refuses our credential
-    ├── ProviderBusy        our own concurrency cap for it stayed full
+    ├── ProviderBusy        no place became free: our own cap on calls at once
     ├── ProviderCut         the answer ended before its finish reason
     ├── ProviderFailed      5xx
     ├── ProviderGarbage     an answer that is not in the provider's format
     ├── ProviderRateLimited 429
     ├── ProviderRefused     any other 4xx
-    ├── ProviderTimeout     too slow to connect, to begin or to go on
+    │   ├── ContextTooLong      the input exceeds the model's context
+    │   └── RetryableRefusal    408 and 409
+    ├── ProviderTimeout     too slow to connect, to start the answer or to continue it
     └── ProviderUnreachable no connection
 
 Messages are safe to show to any caller: they never contain a provider's own text.
@@ -31,11 +33,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 FieldError = Mapping[str, Any]
-"""``{"type": str, "loc": [str | int, ...], "msg": str}``, as pydantic words its errors."""
+"""``{"type": str, "loc": [str | int, ...], "msg": str}``, the format of pydantic's errors."""
 
 
 class ChainHubError(Exception):
-    """Base of all; ``str(error)`` is the message for the caller."""
+    """The base class; ``str(error)`` is the message for the caller."""
 
     code: ClassVar[str] = "internal_error"
     message: ClassVar[str] = "Internal server error."
@@ -58,7 +60,7 @@ class StepsHidden(ChainHubError):
 
 
 class InvalidInput(ChainHubError):
-    """``errors`` name each field; their ``loc`` is relative to the input."""
+    """``errors`` has one item for each faulty field; its ``loc`` is relative to the input."""
 
     code = "invalid_input"
     message = "The input does not fit the chain's schema."
@@ -69,11 +71,11 @@ class InvalidInput(ChainHubError):
 
     @classmethod
     def at(cls, loc: Sequence[str | int], kind: str, msg: str, *, message: str = "") -> "InvalidInput":
-        """With one fault; ``kind`` and ``msg`` as pydantic has them."""
+        """An error with one item; ``kind`` and ``msg`` are the ``type`` and ``msg`` of pydantic's errors."""
         return cls(message, errors=[{"type": kind, "loc": list(loc), "msg": msg}])
 
     def inside(self, *place: str | int) -> "InvalidInput":
-        """The same, of a value that stands at ``place`` in a larger one."""
+        """A copy for an enclosing value: every ``loc`` is prefixed with ``place``, the path to this value."""
         return InvalidInput(
             str(self), errors=[{**error, "loc": [*place, *error["loc"]]} for error in self.errors]
         )
@@ -132,7 +134,10 @@ class OutputInvalid(ChainHubError):
 
 
 class ProviderError(ChainHubError):
-    """``retryable``: whether the same request may succeed when sent again, and how soon if told."""
+    """``retryable``: the same request may succeed when sent again.
+
+    ``retry_after_s``: how many seconds to wait before that; ``None`` where unknown.
+    """
 
     code = "provider_error"
     message = "The model provider failed."
@@ -174,7 +179,7 @@ class ProviderGarbage(ProviderError):
 
 
 class ProviderRateLimited(ProviderError):
-    """``quota``: the account is out of credit, which waiting does not mend."""
+    """``quota``: the account has no credit left, so a retry cannot succeed."""
 
     code = "provider_rate_limited"
     message = "The model provider's rate limit is reached. Try again later."
@@ -194,7 +199,7 @@ class ProviderRefused(ProviderError):
 
 
 class ContextTooLong(ProviderRefused):
-    """The one refusal that the caller can mend, with a shorter input."""
+    """The only refusal that the caller can fix: by sending a shorter input."""
 
     code = "context_too_long"
     message = "The input is longer than the model can read."
@@ -212,6 +217,6 @@ class ProviderUnreachable(ProviderError):
 
 
 class RetryableRefusal(ProviderRefused):
-    """408 and 409: refused now, may be accepted when sent again."""
+    """Status 408 or 409: the provider refused the request now, but may accept it when sent again."""
 
     retryable = True

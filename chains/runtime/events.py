@@ -1,4 +1,4 @@
-"""What a run tells while it goes; every way in only encodes these.
+"""The events that a run emits. The ways in (``api``, ``ws``, ``playground``) only encode them.
 
 Order: Started, then Step, Call, Chunk and Inner in any mix, then exactly one of Finished and Failed.
 """
@@ -12,13 +12,16 @@ from uuid import UUID
 from chains.runtime.errors import ChainHubError
 
 Mode = Literal["whole", "stream", "events", "log"]
-"""What is told while a run goes: nothing, its chunks, or beside them its inner steps as events or a log."""
+"""How a run emits its answer: ``whole`` only at the end, ``stream`` also in chunks.
+
+``events`` and ``log`` emit chunks and the inner steps, encoded as events or as a log.
+"""
 Status = Literal["running", "succeeded", "failed", "cancelled", "interrupted"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """What a run cost; times in milliseconds from its start, ``None`` where not known."""
+    """Tokens, cost and times of a run. Times are in milliseconds from its start; ``None`` means unknown."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -29,10 +32,10 @@ class Figures:
 
 @dataclass(frozen=True, kw_only=True)
 class Started:
-    """``prompts`` maps prompt slugs to the version numbers that are used.
+    """``prompts`` maps the slugs of the prompts used to their version numbers.
 
-    ``version`` is the number of a configured chain's version; ``package`` the software and its
-    version that a chain in code comes from.
+    ``version`` is the version number of a configured chain. ``package`` is the name and version of the
+    package that a code chain comes from.
     """
 
     run_id: UUID
@@ -45,10 +48,10 @@ class Started:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A step began with ``input``, or finished with ``output``; both are Python objects, not yet JSON data.
+    """A step started with ``input``, or finished with ``output``; both are Python objects, not yet JSON data.
 
-    ``path`` leads to it from the run: the names of the steps around it and its own, joined by ``/``.
-    ``at_ms`` counts from the start of the run.
+    ``path`` consists of the names of the enclosing steps and of this step, joined by ``/``. ``at_ms`` is in
+    milliseconds from the start of the run.
     """
 
     path: str
@@ -62,7 +65,7 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """For the step at ``path`` a model was asked, or has answered; a fallback is a call of its own."""
+    """The step at ``path`` called a model, or the model's answer ended. Each fallback is a separate call."""
 
     path: str
     status: Literal["started", "finished"]
@@ -73,10 +76,11 @@ class Call:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """What happens within the step at ``path``; emitted only where the run's inner steps are shown.
+    """A part of the step at ``path`` started, streamed a piece or finished.
 
-    ``name`` is what LangChain calls such a part. ``value`` is what it began with, its next piece or what
-    it gave, as Python objects; ``about`` says more of it.
+    Emitted only where the caller asked for inner steps; ``running.inner`` encodes it as Inner. ``name`` is
+    LangChain's name for such a part. ``value`` is the part's input, its next piece or its output, as Python
+    objects. ``about`` is metadata of the part.
     """
 
     path: str
@@ -89,17 +93,17 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Chunk:
-    """A piece of the answer as plain JSON data; the pieces of a text add up to the output."""
+    """A piece of the answer as plain JSON data; the pieces of a text, joined, are the output."""
 
     value: Any
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inner:
-    """What happens inside a run, as plain JSON data, for those who asked to see it.
+    """What happens in the inner steps, as plain JSON data, for callers who asked for it.
 
-    An event of LangChain's ``astream_events`` (v2), or ``{"ops": [...]}``, RFC 6902 patches of the
-    run's log.
+    ``value`` is an event of LangChain's ``astream_events`` (v2), or ``{"ops": [...]}`` with RFC 6902 patches
+    of the run's log.
     """
 
     value: Any

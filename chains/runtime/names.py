@@ -1,4 +1,4 @@
-"""How things are named: slugs, refs, labels, variables, and the digest that names a behaviour."""
+"""Names: slugs, refs, labels, variables, and the digest that identifies a behaviour."""
 
 import hashlib
 import json
@@ -17,12 +17,12 @@ PRODUCTION = "production"
 
 
 def split_ref(text: str) -> tuple[str, str]:
-    """``slug``, ``slug@label`` or ``slug@number`` as slug and ref."""
+    """Split ``slug@label`` or ``slug@number`` into slug and ref; without ``@`` the ref is ``production``."""
     slug, at, ref = text.partition("@")
     return slug, ref if at else PRODUCTION
 
 
 def digest(data: Any) -> str:
-    """SHA-256 of the data's canonical JSON: equal for equal behaviour."""
+    """SHA-256, in hex, of the data's canonical JSON: equal data has an equal digest."""
     canonical = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()

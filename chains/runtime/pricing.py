@@ -21,5 +21,5 @@ class Price:
 
 
 def cost_usd(usage: Usage, price: Price) -> Decimal:
-    """Exact: no rounding before the sum of a bill."""
+    """Exact US dollars: not rounded, so that the sum of many runs is exact too."""
     return (usage.input_tokens * price.input_usd + usage.output_tokens * price.output_usd) / MILLION

@@ -1,4 +1,4 @@
-"""Chains in code: any LangChain runnable, served under a name as if it were configured in the admin."""
+"""Code chains: LangChain runnables that are registered under a name and served like configured chains."""
 
 import asyncio
 import inspect
@@ -19,7 +19,7 @@ from chains.runtime.wire.config import CONFIG_KEYS, CONFIGURABLE
 
 
 class CustomUserType(BaseModel):
-    """An input type that reaches the runnable as the model it is; any other becomes a ``dict``.
+    """Base class for input models that the runnable receives as instances; other models become a ``dict``.
 
     LangServe's class of the same name does the same.
     """
@@ -27,7 +27,7 @@ class CustomUserType(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class RequestInfo:
-    """Who asks, for ``per_request``: ``headers`` have lower-case names and no credentials."""
+    """The request, for ``per_request``; ``headers`` have lower-case names and no credentials."""
 
     username: str
     user_id: int
@@ -42,7 +42,7 @@ PerRequest = Callable[[RunnableConfig, RequestInfo], RunnableConfig | Awaitable[
 
 @dataclass(frozen=True, kw_only=True)
 class Registered:
-    """A runnable and how it is served; ``package`` names its software and version."""
+    """A registered runnable and its settings; ``package`` is the name and version of its package."""
 
     slug: str
     runnable: Runnable[Any, Any]
@@ -56,7 +56,7 @@ class Registered:
 
 
 class RegistrationError(Exception):
-    """A chain that cannot be registered as it is."""
+    """The chain cannot be registered with these arguments."""
 
 
 _registered: dict[str, Registered] = {}
@@ -76,11 +76,11 @@ def register(
 ) -> None:
     """Serve ``runnable`` as the chain ``name``.
 
-    ``runnable`` is a Runnable or what LangChain makes one of (a function, a dict of runnables).
-    ``input_type`` and ``output_type`` stand in for types that LangChain cannot infer. ``config_keys``
-    are what clients may set of ``config``. ``per_request(config, request_info)``, sync or async,
-    returns the config to run with. ``expose_steps`` lets every caller see inner steps
-    (``stream_events``, ``stream_log``). ``timeout_s`` limits a whole run.
+    ``runnable`` is a Runnable, or anything that LangChain converts to one (a function, a dict of
+    runnables). ``input_type`` and ``output_type`` replace types that LangChain cannot infer.
+    ``config_keys`` lists the keys of ``config`` that clients may set. ``per_request(config,
+    request_info)``, sync or async, returns the config to run with. ``expose_steps`` lets every caller see
+    inner steps (``stream_events``, ``stream_log``). ``timeout_s`` is the time limit of a run, in seconds.
 
     Raises RegistrationError.
     """
@@ -133,7 +133,7 @@ def registered(slug: str) -> Registered | None:
 
 
 def all_registered() -> list[Registered]:
-    """In the order of their names."""
+    """All registered chains, sorted by slug."""
     return [_registered[slug] for slug in sorted(_registered)]
 
 
@@ -141,7 +141,7 @@ _distributions = cache(metadata.packages_distributions)
 
 
 def _package_of(module: str) -> str:
-    """``distribution version`` of an installed package, or what its ``__version__`` says, or its name."""
+    """Name and version: of the installed distribution, else of the top-level module, else only its name."""
     top = module.partition(".")[0]
     names = _distributions().get(top)
     if names:
@@ -151,7 +151,11 @@ def _package_of(module: str) -> str:
 
 
 async def personalised(entry: Registered, config: RunnableConfig, info: RequestInfo) -> RunnableConfig:
-    """What ``per_request`` makes of ``config``, in a run's time at most; raises whatever its code does."""
+    """The config that ``per_request`` returns for this request.
+
+    Raises TimeoutError after ``entry.timeout_s``, TypeError where it returns no config, and whatever its own
+    code raises.
+    """
     assert entry.per_request is not None
     async with asyncio.timeout(entry.timeout_s):
         changed = entry.per_request(config, info)

@@ -1,4 +1,4 @@
-"""Plans: all that a run needs, with every reference resolved, so that nothing is looked up while it runs."""
+"""Plans: everything that a run needs, with every reference resolved, so that a run looks nothing up."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from chains.runtime.errors import ChainHubError
 
 @dataclass(frozen=True, kw_only=True)
 class Input:
-    """A caller's input, checked: as plain data for the record, and as LangChain takes it."""
+    """A validated input: ``data`` is plain data for the record, ``value`` is what the plan runs with."""
 
     data: Any
     value: Any
@@ -20,10 +20,10 @@ class Input:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What really runs, whichever kind of chain it is. Two plans with the same ``digest`` behave alike.
+    """What a run executes, for either kind of chain. Two plans with the same ``digest`` behave alike.
 
-    ``version`` numbers a chain that is configured; ``package`` names the software, with its version,
-    that a chain in code comes from.
+    ``version`` is the version number of a configured chain. ``package`` is the name and version of the
+    package that a code chain comes from.
     """
 
     chain_slug: str
@@ -32,19 +32,19 @@ class Plan:
     version: int | None = None
     package: str = ""
     run_timeout_s: float
-    # Whether a caller's messages may be instructions.
+    # Whether callers may send system messages, which could override the chain's instructions.
     system_messages: bool = False
-    # What the caller has chosen, by names that the chain knows.
+    # The caller's validated choices by name; names that the chain does not declare are not in it.
     configurable: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def version_name(self) -> str:
-        """The version for people: ``3``, or ``jokes 1.2.0``."""
+        """The version as people read it: ``3``, or ``jokes 1.2.0``."""
         return self.package if self.version is None else str(self.version)
 
     @property
     def prompts(self) -> Mapping[str, int]:
-        """Slugs of prompts, and the numbers of their versions."""
+        """The version number of each prompt that the plan uses, by slug."""
         return {}
 
     @property
@@ -68,33 +68,33 @@ class Plan:
         raise NotImplementedError
 
     def check_input(self, value: Any) -> Input:
-        """Raises InvalidInput, its ``loc`` relative to the input."""
+        """Validate a caller's input. Raises InvalidInput; its ``loc`` is relative to the input."""
         raise NotImplementedError
 
     def load(self) -> None:
-        """Import what the run will need, here and now rather than in the event loop."""
+        """Import the modules that the run needs. Call it in a thread: an import blocks the event loop."""
 
     async def invoke(self, value: Any, context: RunContext, config: RunnableConfig) -> Any:
-        """The output; ``config`` names the run.
+        """Run the plan and return its output; ``config`` has the run's id and name for LangChain.
 
-        Raises ProviderError, OutputInvalid, and what a chain in code raises.
+        Raises ProviderError, OutputInvalid, and whatever the code of a code chain raises.
         """
         raise NotImplementedError
 
     def stream(self, value: Any, context: RunContext, config: RunnableConfig) -> AsyncGenerator[Any, None]:
-        """The output in pieces as they come; raises as ``invoke`` does."""
+        """Run the plan and yield its output in pieces; raises the same errors as ``invoke``."""
         raise NotImplementedError
 
     def langchain_events(
         self, value: Any, context: RunContext, config: RunnableConfig
     ) -> AsyncIterator[Mapping[str, Any]] | None:
-        """The run as ``astream_events`` (v2) tells of it, where LangChain runs it; else ``None``."""
+        """Run the plan with LangChain's ``astream_events`` (v2); ``None`` where LangChain does not run it."""
         return None
 
     def whole(self, pieces: Sequence[Any]) -> Any:
-        """The output that the pieces add up to."""
+        """Combine streamed pieces into the complete output."""
         raise NotImplementedError
 
     def known_fault(self, error: Exception) -> ChainHubError | None:
-        """What an exception means that is not ours; ``None`` for one that nobody foresaw."""
+        """The ChainHubError for an exception of another library; ``None`` where there is none."""
         return None

@@ -1,4 +1,4 @@
-"""The plan of a chain that is registered in code: its types say what it takes, LangChain runs it."""
+"""The plan of a code chain: the runnable's types define its schemas, and LangChain runs it."""
 
 import enum
 import re
@@ -29,19 +29,20 @@ from chains.runtime.wire.fielderrors import field_errors
 from chains.runtime.wire.messages import cleaned, without_pieces
 from chains.runtime.wire.values import add, encode
 
-# What a caller may never choose, whatever the code declares: where a credential goes, and which.
+# Fields that a caller may never set, even where the code declares them: they select a credential, or the
+# server that receives it.
 NEVER_CONFIGURABLE = re.compile(
     r"api_?key|api_?base|base_?url|endpoint|headers|proxy|secret|password|credential|(?:^|_)token$"
     r"|organization|http_.*client",
     re.IGNORECASE,
 )
-# The kinds of object that a runnable takes as they are; other models of a schema become dicts.
+# Models that a runnable receives as instances; other models of an input become dicts.
 LANGCHAIN_OBJECTS = (BaseMessage, PromptValue, BaseMedia)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CodePlan(Plan):
-    """``configurable`` is what ``checked_configurable`` gave."""
+    """``configurable`` is the result of ``checked_configurable``."""
 
     entry: Registered
 
@@ -79,7 +80,7 @@ class CodePlan(Plan):
         except ValidationError as error:
             raise errors.InvalidInput(errors=field_errors(error)) from error
         except (TypeError, KeyError, AttributeError) as error:
-            # LangChain's own check of messages raises these for what is no message.
+            # LangChain's validation of messages raises these for data that is not a message.
             raise errors.InvalidInput(
                 "The input does not fit the chain's schema: a message is an object with a type and what "
                 "that type needs, such as content or tool_call_id."
@@ -87,19 +88,19 @@ class CodePlan(Plan):
         return Input(data=value, value=cleaned(self._unpacked(checked), system=self.system_messages))
 
     def _unpacked(self, checked: BaseModel) -> Any:
-        """A model that only describes the input becomes a dict; one that the code asks for stays."""
+        """Convert a model that only describes the input to a dict; keep a model that the code expects."""
         value = checked.root if isinstance(checked, RootModel) else checked
         if not isinstance(value, BaseModel) or isinstance(value, LANGCHAIN_OBJECTS) or self._wants(value):
             return value
-        # LangChain renames prompt variables that a model cannot have, such as {json} and {copy}.
+        # LangChain renames prompt variables that no pydantic field may be called, such as {json} and {copy}.
         return {
             field.alias if field.alias and name.startswith("private_") else name: getattr(value, name)
             for name, field in type(value).model_fields.items()
         }
 
     def _wants(self, value: BaseModel) -> bool:
-        """Whether the class says so, or the function that comes first is annotated with it."""
-        # By name too: chains that come from LangServe use its class.
+        """Whether the code expects the model: by its class, or by the annotation of the first runnable."""
+        # Compared by name too, because chains written for LangServe use LangServe's class.
         if any(cls is CustomUserType or cls.__name__ == "CustomUserType" for cls in type(value).__mro__):
             return True
         first = self.entry.runnable
@@ -129,12 +130,15 @@ class CodePlan(Plan):
         return message_chunk_to_message(total) if isinstance(total, AIMessageChunk) else total
 
     def known_fault(self, error: Exception) -> errors.ChainHubError | None:
-        """A provider's failure is told as one, where the code uses an SDK that a kind of provider knows."""
+        """The ProviderError for an exception of an SDK that a provider kind can translate."""
         return translated_by_sdk(error)
 
 
 def checked_configurable(entry: Registered, given: Any) -> dict[str, Any]:
-    """What of ``given`` the runnable declares; raises InvalidInput, ``loc`` relative to the config."""
+    """The values of ``given`` for the fields that the runnable declares, validated.
+
+    Raises InvalidInput; its ``loc`` is relative to the config.
+    """
     declared = [spec.id for spec in entry.runnable.config_specs]
     if not declared or given in (None, {}):
         return {}
@@ -158,7 +162,7 @@ def _own_input_type(runnable: Runnable[Any, Any]) -> Any:
     try:
         return runnable.InputType
     except TypeError:
-        # LangChain's way to say that it cannot tell.
+        # LangChain raises this where it cannot infer the type.
         return None
 
 
@@ -170,7 +174,7 @@ def _json_schema(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _listening(config: RunnableConfig, context: RunContext) -> RunnableConfig:
-    """``config`` with what it takes to hear of model calls."""
+    """``config`` with a callback handler that records model calls."""
     given = config.get("callbacks") or []
     handlers = given.handlers if isinstance(given, BaseCallbackManager) else given
     return {**config, "callbacks": [*handlers, _CallRecorder(context=context)]}
@@ -178,7 +182,7 @@ def _listening(config: RunnableConfig, context: RunContext) -> RunnableConfig:
 
 @dataclass(kw_only=True)
 class _CallRecorder(AsyncCallbackHandler):
-    """Notes the model calls of a run: which model answered, and what it used."""
+    """Records the model calls of a run: the model, its finish reason and its token usage."""
 
     context: RunContext
     models: dict[UUID, Mapping[str, Any]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The plan of a chain that is configured as data: its steps, one after another."""
+"""The plan of a configured chain: runs its steps one after another."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -30,7 +30,10 @@ class ConfiguredPlan(Plan):
 
     @cached_property
     def prompts(self) -> Mapping[str, int]:
-        """Where a later step uses another version of the same prompt, ``slug (step)`` names that one."""
+        """The version number of each prompt, by slug.
+
+        Where a later step uses another version of the same prompt, the key of that one is ``slug (step)``.
+        """
         used: dict[str, int] = {}
         for step in self.steps:
             for slug, version in step.uses.items():
@@ -44,9 +47,9 @@ class ConfiguredPlan(Plan):
 
     @cached_property
     def input_schema(self) -> dict[str, Any]:
-        """What the steps ask for and no earlier step provides.
+        """JSON Schema of the inputs that the steps need and no earlier step provides.
 
-        Raises InvalidSpec where two steps want the same name with different types.
+        Raises InvalidSpec where two steps use the same name with different types.
         """
         properties: dict[str, Any] = {}
         required: list[str] = []
@@ -79,7 +82,7 @@ class ConfiguredPlan(Plan):
 
     @cached_property
     def digest(self) -> str:
-        """Over everything that shapes the answer; credentials and limits do not."""
+        """Covers everything that affects the answer; credentials and limits do not."""
         return digest([step.behaviour for step in self.steps])
 
     @cached_property
@@ -87,7 +90,7 @@ class ConfiguredPlan(Plan):
         return Draft202012Validator(self.input_schema)
 
     def check_input(self, value: Any) -> Input:
-        """Defaults filled in and unknown keys dropped; messages decoded, everything else as text."""
+        """Fills in defaults, drops unknown keys, decodes messages and converts other values to text."""
         schema = self.input_schema
         if faults := schema_faults(self._validator, value):
             raise errors.InvalidInput(errors=faults)
@@ -114,7 +117,10 @@ class ConfiguredPlan(Plan):
             step.load()
 
     def build(self) -> None:
-        """Make what the steps need in this event loop; raises InvalidSpec where one could not run."""
+        """Create the objects that the steps need in this event loop, without calling a model.
+
+        Raises InvalidSpec where a step could not run.
+        """
         for step in self.steps:
             step.build()
 
@@ -128,10 +134,10 @@ class ConfiguredPlan(Plan):
     async def _pieces(
         self, values: Mapping[str, Any], context: RunContext, *, streaming: bool
     ) -> AsyncGenerator[Any, None]:
-        """Every step's output joins what the next ones see; the last one's is the chain's."""
+        """Run the steps in order and yield the last one's pieces. A step sees the outputs of earlier ones."""
         *before, last = self.steps
         for step in before:
-            # Nobody reads their pieces, unless somebody looks inside.
+            # Earlier steps stream only where the caller asked for inner steps: nobody else reads the pieces.
             run = step.pieces(values, context, path=step.name, streaming=context.shows_parts)
             async with aclosing(run) as pieces:
                 output = step.whole([piece async for piece in pieces])

@@ -1,6 +1,6 @@
-"""The kinds of provider, one module each, which is loaded once a provider of the kind is used.
+"""The provider kinds, one module each. A module is imported when a provider of its kind is first used.
 
-A kind's SDK may take seconds to import: nobody waits for one that is not used.
+The SDK of a kind may take seconds to import, so a kind that is not used is not imported.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,18 +15,18 @@ from chains.runtime.providers.reach import ModelParams, PlanTarget
 
 
 class KindModule(Protocol):
-    """What the module of a kind offers."""
+    """The functions of a provider kind's module."""
 
     def build(self, target: PlanTarget, params: ModelParams) -> BaseChatModel:
         """The LangChain chat model for one target; raises InvalidSpec for wrong parameters."""
 
     def translate(self, error: Exception) -> ProviderError:
-        """What an exception means that the model raised."""
+        """The ProviderError for an exception that the model raised."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """``extra_params``: what a spec may set beside temperature and max_tokens.
+    """``extra_params``: the parameters that a spec may set besides temperature and max_tokens.
 
     ``sdk`` is the package whose exceptions the kind's module can translate, "" where it has none.
     """
@@ -69,7 +69,7 @@ def kind_of(name: str) -> Kind:
 
 
 def load_kinds(kinds: Iterable[str]) -> None:
-    """Import what these kinds need, here and now rather than in the event loop."""
+    """Import the modules of these kinds. Call it in a thread: an import blocks the event loop."""
     for kind in kinds:
         kind_of(kind).load()
 
@@ -91,8 +91,9 @@ def build_model(target: PlanTarget, params: ModelParams) -> BaseChatModel:
 
 
 def translated_by_sdk(error: Exception) -> ProviderError | None:
-    """What an exception of a provider's SDK means, whoever used the SDK; ``None`` for any other."""
-    # By the names of packages, so that nothing is imported here; integrations raise subclasses of their own.
+    """The ProviderError for an exception of a provider's SDK; ``None`` for any other exception."""
+    # Compares package names, so that no SDK is imported. The base classes count too, because integrations
+    # raise their own subclasses of an SDK's exceptions.
     packages = {cls.__module__.partition(".")[0] for cls in type(error).__mro__}
     for kind in KINDS.values():
         if kind.sdk in packages:

@@ -1,7 +1,7 @@
-"""One call of a model: its places, time limits, retries and fallbacks, and what it used.
+"""Calls a model, with places, time limits, retries and fallbacks, and records what the call used.
 
-Everything that goes wrong inside is the provider's fault and leaves as a ProviderError, whatever class
-the provider's code raised: a ValueError from a garbled answer must never look like the caller's mistake.
+Any exception that a provider's code raises is translated to a ProviderError: a ValueError from a garbled
+answer must never look like a fault of the caller.
 """
 
 import asyncio
@@ -32,32 +32,32 @@ PLACE_WAIT_S = 10.0
 MAX_PROMPT_CHARS = 256 * 1024
 MAX_ANSWER_CHARS = 1024 * 1024
 MAX_KEPT_MODELS = 256
-# What a provider says of its answer is bounded by what a Run row can keep.
+# What a provider reports about its answer is limited to what a Run row can store.
 MAX_FINISH_REASON_CHARS = 64
 MAX_TOKENS = 100_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class GuardedModel:
-    """The models that may answer: the first target does, the others only before its first token."""
+    """A target and its fallbacks: a fallback is called only where no token has come before the failure."""
 
     targets: tuple[PlanTarget, ...]
     params: ModelParams
 
     def load(self) -> None:
-        """Import what the targets need, here and now rather than in the event loop."""
+        """Import the modules of the targets' provider kinds; an import blocks the event loop."""
         load_kinds(target.provider.kind for target in self.targets)
 
     def build(self) -> Sequence[BaseChatModel]:
-        """A model for each target, made once for each event loop, which its connections belong to.
+        """One model for each target, kept per event loop because its connections belong to one loop.
 
-        Raises InvalidSpec where a provider does not take the parameters.
+        Raises InvalidSpec where a provider does not accept the parameters.
         """
         return _kept_models().get(self)
 
     @cached_property
     def key(self) -> str:
-        """Equal where the same models may serve again; a digest, so it shows no credential."""
+        """Cache key: equal where the same models can be used again. A digest, so it reveals no credential."""
         reach = [
             [t.model, p.kind, p.slug, p.base_url, digest(p.api_key.get_secret_value()), p.connect_s]
             for t, p in ((target, target.provider) for target in self.targets)
@@ -67,7 +67,7 @@ class GuardedModel:
     async def answers(
         self, path: str, messages: list[BaseMessage], context: RunContext, *, streaming: bool
     ) -> AsyncGenerator[ChatGeneration, None]:
-        """Pieces of the answer from the first target that begins one, for the step at ``path``."""
+        """Yield pieces of the answer from the first target that starts one; ``path`` names the step."""
         _check_length(messages)
         last = len(self.targets) - 1
         for index, (target, model) in enumerate(zip(self.targets, self.build(), strict=True)):
@@ -83,7 +83,7 @@ class GuardedModel:
 
 
 class _KeptModels:
-    """The models of one event loop that were used last."""
+    """The most recently used models of one event loop."""
 
     def __init__(self) -> None:
         self._models: OrderedDict[str, Sequence[BaseChatModel]] = OrderedDict()
@@ -109,7 +109,7 @@ def _check_length(messages: list[BaseMessage]) -> None:
 
 @dataclass(kw_only=True)
 class _Attempt:
-    """One target, tried up to ATTEMPTS times; ``began`` once a piece of the answer was passed on."""
+    """Calls one target, up to ATTEMPTS times. ``began``: a token was passed on, so no retry follows."""
 
     path: str
     context: RunContext
@@ -143,7 +143,7 @@ class _Attempt:
 
     async def _stream(self, messages: list[BaseMessage]) -> AsyncGenerator[ChatGeneration, None]:
         provider, empty = self.target.provider, True
-        # Pieces without a token do not put this off.
+        # Pieces without a token do not extend this limit.
         first_token_by: float | None = time.monotonic() + provider.first_token_s
         async with aclosing(self.model._astream(messages)) as chunks:  # type: ignore[type-var]
             while True:
@@ -170,7 +170,7 @@ class _Attempt:
         self._require_finish_reason()
 
     async def _guard(self, answer: Awaitable[Any], limit_s: float) -> Any:
-        """Await within the limit; whatever the provider's code raises becomes a ProviderError."""
+        """Await ``answer`` within the limit; translate the exceptions of the provider's code."""
         try:
             async with asyncio.timeout(limit_s) as limit:
                 return await answer
@@ -192,14 +192,14 @@ class _Attempt:
         self.usage = usage_of(generation.message) or self.usage
 
     def _require_finish_reason(self) -> None:
-        """An answer that ends without one was cut, although to the SDK it looks like success."""
+        """Raise ProviderCut where none came: the answer is incomplete, although the SDK reports success."""
         if not self.finish_reason:
             raise errors.ProviderCut()
 
     async def _wait_or_raise(self, error: errors.ProviderError) -> None:
-        """Back off before the next try, or raise where there is none.
+        """Wait before the next try, or raise ``error`` where no further try is allowed.
 
-        A provider's Retry-After is obeyed where it fits the run's deadline.
+        The provider's Retry-After replaces our own wait. No try follows a wait beyond the run's deadline.
         """
         if self.began or not error.retryable or self.tries >= ATTEMPTS:
             raise error
@@ -239,7 +239,7 @@ class _Attempt:
 
 
 def usage_of(message: Any) -> Usage | None:
-    """What a message says that it used; ``None`` without figures, or with some that cannot be."""
+    """The token usage that a message reports; ``None`` where it is missing or impossible."""
     used = getattr(message, "usage_metadata", None)
     if not used:
         return None
@@ -250,7 +250,7 @@ def usage_of(message: Any) -> Usage | None:
 
 
 def _says_something(piece: ChatGeneration) -> bool:
-    """Whether this is a token: providers open a stream with a piece that only names the role."""
+    """Whether the piece has content: providers start a stream with a piece that only names the role."""
     return bool(piece.text or getattr(piece.message, "tool_calls", None) or piece.message.content)
 
 
@@ -260,7 +260,7 @@ async def _held(places: asyncio.Semaphore | None) -> AsyncIterator[None]:
         yield
         return
     try:
-        # Not wait_for: on Python 3.11 it may swallow a cancellation.
+        # Not wait_for: on Python 3.11 it may lose a cancellation.
         async with asyncio.timeout(PLACE_WAIT_S):
             await places.acquire()
     except TimeoutError:

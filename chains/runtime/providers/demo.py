@@ -44,11 +44,11 @@ FAILURES: dict[str, type[errors.ProviderError]] = {
 
 
 class DemoChatModel(BaseChatModel):
-    """Answers like a fitness coach, or with ``reply``, or by repeating (model ``demo-echo``).
+    """Answers like a fitness coach, or with ``reply``, or by repeating the question (model ``demo-echo``).
 
-    ``delay_ms`` passes before each word; ``words`` repeats the answer up to that many words;
-    ``fail`` fails in that way after ``fail_after`` words; ``json_schema`` gets the smallest
-    instance. Tokens are words.
+    The model waits ``delay_ms`` before each word. ``words`` repeats or cuts the answer to that many words.
+    ``fail`` is the kind of failure after ``fail_after`` words. With ``json_schema`` the answer is the
+    schema's smallest instance. A word counts as a token.
     """
 
     model: str = "demo-coach"
@@ -128,7 +128,7 @@ class DemoChatModel(BaseChatModel):
 
 
 def smallest_instance(schema: dict[str, Any]) -> Any:
-    """A value that satisfies a simple JSON Schema: what a demo answers in place of a model."""
+    """A small value that satisfies a simple JSON Schema: the answer of the demo model."""
     for key in ("const", "default"):
         if key in schema:
             return schema[key]

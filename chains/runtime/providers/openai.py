@@ -17,13 +17,13 @@ from chains.runtime.providers.reach import ModelParams, PlanTarget
 from chains.runtime.wire.fielderrors import describe
 
 OPENAI_BASE_URL = "https://api.openai.com/v1"
-# What httpx calls a connection that ended in the middle of an answer.
+# Names of httpx's exceptions for a connection that ended in the middle of an answer.
 CUT_SHORT = frozenset({"ReadError", "RemoteProtocolError"})
 
 
 @cache
 def _unused_clients() -> dict[str, Any]:
-    """Given so that ChatOpenAI does not make two for each model: our requests go another way."""
+    """Passed so that ChatOpenAI does not create two clients for each model; our requests use none of them."""
     return {
         "http_client": openai.DefaultHttpxClient(trust_env=False, verify=openai_wire.tls()),
         "http_async_client": openai.DefaultAsyncHttpxClient(trust_env=False, verify=openai_wire.tls()),
@@ -38,7 +38,7 @@ def build(target: PlanTarget, params: ModelParams) -> BaseChatModel:
         model = openai_wire.DirectChatOpenAI(
             model=target.model,
             base_url=base_url,
-            # The SDK insists on one; requests carry the provider's own.
+            # The SDK requires a key; our requests send the provider's own.
             api_key=SecretStr("none"),
             temperature=params.temperature,
             openai_proxy=None,
@@ -55,14 +55,13 @@ def build(target: PlanTarget, params: ModelParams) -> BaseChatModel:
 
 
 def _extra_body(params: ModelParams, base_url: str) -> dict[str, Any]:
-    """What ChatOpenAI would word otherwise than we want it."""
+    """Request fields that ChatOpenAI itself would send in another form than we want."""
     extra_body: dict[str, Any] = {}
     if params.max_tokens:
-        # It knows the newer name only, which not every server does.
+        # ChatOpenAI sends only the newer name, which some servers do not know.
         extra_body[_max_tokens_name(base_url)] = params.max_tokens
     if params.json_schema is not None:
-        # The SDK's own parsing of a response_format gives up on answers that we would rather judge
-        # ourselves.
+        # The SDK's own parsing of a response_format raises on answers that our parser should validate.
         extra_body["response_format"] = {
             "type": "json_schema",
             "json_schema": {"name": params.name, "schema": params.json_schema},
@@ -78,11 +77,10 @@ def _max_tokens_name(base_url: str) -> str:
 
 
 def translate(error: Exception) -> errors.ProviderError:
-    """The SDK's exceptions, and what its decoding lets through, as ours.
+    """The ProviderError for an exception of the SDK, of aiohttp, or of decoding an answer.
 
-    Status codes: OpenAI API reference, "Error codes". Anything else that a model call raises is
-    the provider's fault too: json.JSONDecodeError for garbage in a stream, a plain ValueError for
-    an HTML page.
+    Status codes: OpenAI API reference, "Error codes". Any other exception of a model call is the provider's
+    fault too: json.JSONDecodeError for garbage in a stream, a plain ValueError for an HTML page.
     """
     if isinstance(error, openai.APITimeoutError | TimeoutError):
         return errors.ProviderTimeout()
@@ -99,14 +97,14 @@ def translate(error: Exception) -> errors.ProviderError:
     if isinstance(error, openai.APIResponseValidationError | json.JSONDecodeError):
         return errors.ProviderGarbage()
     if isinstance(error, openai.APIConnectionError):
-        # By name: which HTTP library it is, is the SDK's own business.
+        # Compared by name, because the HTTP library is an internal choice of the SDK.
         causes = {type(cause).__name__ for cause in _causes(error)}
         return errors.ProviderCut() if causes & CUT_SHORT else errors.ProviderUnreachable()
     if isinstance(error, openai.APIError):
         # An error event inside a stream.
         return errors.ProviderFailed()
     if type(error) is ValueError and error.args and isinstance(error.args[0], dict):
-        # The same in place of a whole answer: langchain-openai raises the error object so.
+        # An error object in place of a complete answer: langchain-openai raises it as a ValueError.
         return errors.ProviderFailed()
     return errors.ProviderGarbage()
 
@@ -136,7 +134,7 @@ def _translate_status(status: int, code: Any, headers: Mapping[str, str]) -> err
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """``retry-after-ms`` or ``Retry-After`` in seconds; a date or nonsense counts as absent."""
+    """``retry-after-ms`` or ``Retry-After`` in seconds; ``None`` for a date or an invalid value."""
     for name, scale in (("retry-after-ms", 1000), ("retry-after", 1)):
         try:
             seconds = float(headers.get(name, "")) / scale

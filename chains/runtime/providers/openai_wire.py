@@ -1,8 +1,8 @@
-"""ChatOpenAI without the OpenAI SDK in between: the same request and the same answer, read as they are.
+"""ChatOpenAI without the OpenAI SDK: sends the same requests over aiohttp and decodes the answers directly.
 
-The SDK checks each request against its types and builds objects for every piece of a stream; both cost
-several times what the call itself does. langchain-openai still writes the request and turns the answer
-into messages. Wire format: OpenAI API reference, "Create chat completion" and "Streaming".
+The SDK validates each request against its types and builds objects for every piece of a stream. Both cost
+several times as much as the call itself. langchain-openai still builds the request and converts the answer
+to messages. Wire format: OpenAI API reference, "Create chat completion" and "Streaming".
 """
 
 import json
@@ -24,18 +24,18 @@ from chains.runtime import errors
 from chains.runtime.providers.reach import ProviderConfig
 from concurrency.loops import per_loop
 
-# More than any answer that is kept; what is larger is not read to its end.
+# More than any answer that is kept; the rest of a larger body is not read.
 MAX_BODY_BYTES = 16 * 1024 * 1024
 MAX_LINE_BYTES = 4 * 1024 * 1024
-# What is used of langchain-openai that it does not promise to keep.
+# Private methods of langchain-openai that are used here and may change in any release.
 NEEDED = ("_get_request_payload", "_convert_chunk_to_generation_chunk", "_create_chat_result")
 
-# Reading the system's certificates takes a twentieth of a second, so every client shares one context.
+# Reading the system's certificates takes about 50 ms, so all clients share one context.
 tls = cache(ssl.create_default_context)
 
 
 class Refused(Exception):
-    """An answer with a status that is no success."""
+    """A response with another status than 200."""
 
     def __init__(self, status: int, headers: Any, body: Any):
         super().__init__(status)
@@ -45,10 +45,11 @@ class Refused(Exception):
 
 
 async def _kept_session() -> AsyncGenerator[aiohttp.ClientSession, None]:
-    """One session, closed when its event loop shuts its generators down."""
+    """Yields one session, which is closed when the event loop shuts its async generators down."""
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=tls()),
-        # No cookies and nothing from the environment: a request carries what its provider's record says.
+        # No cookies, and no settings from the environment: a request sends only what its provider's record
+        # says.
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         read_bufsize=2**18,
@@ -67,7 +68,7 @@ class _Sessions:
 
     async def get(self) -> aiohttp.ClientSession:
         if self._session is None:
-            # Nothing is awaited on the way to its first yield, so no other call comes between.
+            # The generator never suspends before its first yield, so no concurrent call makes a second one.
             self._session = await anext(self._keeper)
         return self._session
 
@@ -76,16 +77,16 @@ _sessions = per_loop(_Sessions)
 
 
 class DirectChatOpenAI(ChatOpenAI):
-    """Its requests go to ``provider`` over a connection pool of the running event loop."""
+    """Sends its requests over the connection pool of the running event loop; call ``reach`` first."""
 
     _url: str = PrivateAttr()
     _headers: dict[str, str] = PrivateAttr()
     _timeout: aiohttp.ClientTimeout = PrivateAttr()
 
     def reach(self, provider: ProviderConfig, base_url: str) -> None:
-        """Where requests go, with which credential, and how long a connection may take.
+        """Set the endpoint, the credential and the time limit for connecting.
 
-        Whoever waits for an answer has limits of its own: another timer for each piece would say nothing new.
+        There is no limit for reading, because ``providers.calls`` limits the wait for each piece.
         """
         self._url = f"{base_url.rstrip('/')}/chat/completions"
         key = provider.api_key.get_secret_value() or "none"
@@ -122,7 +123,7 @@ class DirectChatOpenAI(ChatOpenAI):
 
     @asynccontextmanager
     async def _post(self, payload: dict[str, Any]) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The response, which is a success; raises Refused for any other."""
+        """Send the request and yield its response; raises Refused where the status is not 200."""
         body = {key: value for key, value in payload.items() if key != "extra_body" and value is not None}
         body.update(payload.get("extra_body") or {})
         data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
@@ -136,7 +137,7 @@ class DirectChatOpenAI(ChatOpenAI):
 
 
 def _prompt(messages: list[BaseMessage]) -> ChatPromptValue:
-    """What langchain-openai makes of a list of messages, which are checked already."""
+    """The messages as langchain-openai's methods expect them; not validated, as that is done already."""
     return ChatPromptValue.model_construct(messages=messages)
 
 
@@ -160,9 +161,10 @@ async def _json(response: aiohttp.ClientResponse) -> Any:
 
 
 async def _data_of(content: aiohttp.StreamReader) -> AsyncIterator[Any]:
-    """The JSON of each server-sent event up to ``[DONE]``; an error event raises.
+    """Yield the JSON object of each server-sent event before ``[DONE]``.
 
-    Only ``data`` lines count, one for each event, as OpenAI and its like send them.
+    Only ``data`` lines are read, one for each event, as OpenAI and compatible servers send them. Raises
+    ProviderFailed for an error event, ProviderGarbage for data that is no object or too long.
     """
     rest = b""
     async for piece in content.iter_any():

@@ -1,4 +1,4 @@
-"""Where a model answers: the provider's endpoint, credential and limits, and the places that it has."""
+"""How to reach a model: the provider's endpoint, credential and limits, and its places."""
 
 import asyncio
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from concurrency.loops import per_loop
 
 @dataclass(frozen=True, kw_only=True)
 class ProviderConfig:
-    """Where models live. Time limits in seconds; ``max_concurrency`` 0 means no cap."""
+    """A provider. Time limits are in seconds; ``max_concurrency`` 0 means no cap."""
 
     slug: str
     kind: str
@@ -31,7 +31,7 @@ class ProviderConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PlanTarget:
-    """A model that may answer, and what it charges (``None``: not known)."""
+    """A target with its provider looked up; ``price`` is ``None`` where unknown."""
 
     provider: ProviderConfig
     model: str
@@ -40,10 +40,10 @@ class PlanTarget:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelParams:
-    """What is asked of a model beside its messages; all that a kind of provider knows of who asks.
+    """The parameters of a model call, besides its messages. A provider kind knows no more of the step.
 
-    ``name`` names the answer's ``json_schema`` where the provider wants a name. ``extra`` holds what only
-    some kinds of provider know.
+    ``name`` is sent as the name of ``json_schema`` where the provider requires one. ``extra`` holds
+    parameters that only some provider kinds know.
     """
 
     name: str
@@ -54,7 +54,7 @@ class ModelParams:
 
 
 def check_base_url(url: str) -> None:
-    """Raises InvalidSpec unless ``url`` is a plain http(s) endpoint; credentials in it would leak."""
+    """Raises InvalidSpec unless ``url`` is a plain http(s) endpoint; credentials in a URL would leak."""
     try:
         parts = urlsplit(url)
         _ = parts.port
@@ -69,7 +69,7 @@ def check_base_url(url: str) -> None:
 
 
 class _Places(dict[tuple[str, int], asyncio.Semaphore]):
-    """The places at each provider, by its slug and cap."""
+    """The places at each provider, by the provider's slug and cap."""
 
     def __missing__(self, key: tuple[str, int]) -> asyncio.Semaphore:
         self[key] = places = asyncio.Semaphore(key[1])
@@ -80,5 +80,5 @@ _places = per_loop(_Places)
 
 
 def places_at(provider: ProviderConfig) -> asyncio.Semaphore | None:
-    """Held while a model call is under way; ``None`` where the provider has no cap."""
+    """The provider's places, one of which a model call holds; ``None`` where the provider has no cap."""
     return _places()[provider.slug, provider.max_concurrency] if provider.max_concurrency else None

@@ -1,4 +1,4 @@
-"""Runs a plan: its steps or LangChain underneath, events out."""
+"""Runs a plan within its time limit and emits the events."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -19,7 +19,7 @@ from chains.runtime.wire.values import encode
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """A run that succeeded; ``output`` is what its last step gave."""
+    """The result of a successful run; ``output`` is the output of its last step."""
 
     output: Any
     calls: tuple[ModelCall, ...]
@@ -31,7 +31,11 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """One run of a plan; ``value`` is what the plan's ``check_input`` gave, ``config`` names the run."""
+    """One run of a plan.
+
+    ``value`` is an input that the plan's ``check_input`` returned. ``config`` has the run's id and name for
+    LangChain. ``inner`` selects the inner steps that are emitted.
+    """
 
     plan: Plan
     value: Any
@@ -41,9 +45,9 @@ class Execution:
     inner: InnerFilter = field(default_factory=InnerFilter)
 
     async def result(self) -> Result:
-        """Run to the end; what the mode asks for goes to ``context.emit`` as it comes.
+        """Run to the end, and emit meanwhile what the mode asks for.
 
-        Raises ProviderError, OutputInvalid, RunTimeout, and what a chain in code raises.
+        Raises ProviderError, OutputInvalid, RunTimeout, and whatever the code of a code chain raises.
         """
         try:
             async with asyncio.timeout(self.plan.run_timeout_s) as limit:

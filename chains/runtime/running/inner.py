@@ -1,8 +1,9 @@
-"""What a run shows of its inner steps: LangChain's events (``astream_events`` v2), and the log made of them.
+"""Encodes a run's inner steps as LangChain's events (``astream_events`` v2), or as a log made of these.
 
-LangChain tells of a chain in code itself. What the steps of a configured chain emit is encoded here in the
-same words. LangChain's own ``astream_log`` is deprecated, and revives objects from what a chain says; the
-patches here have the shape of its, as LangServe's ``stream_log`` sends them.
+For a code chain LangChain emits the events itself. For a configured chain the events of its steps are
+encoded here in the same format. LangChain's own ``astream_log`` is not used: it is deprecated, and it
+deserializes objects from a chain's output. The patches made here have the same format, which LangServe's
+``stream_log`` sends.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -22,16 +23,16 @@ from chains.runtime.wire.values import add, encode
 
 Emit = Callable[[Event], Awaitable[None]]
 
-# What astream_events calls a run, and astream_log did.
+# Run types that have another name in astream_log: the name in astream_events to the name in a log.
 LOG_TYPES = {"chat_model": "llm"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class InnerFilter:
-    """Which runs are told of, as astream_events has it: in one ``include``, in no ``exclude``.
+    """Selects runs as astream_events does: those that match an ``include`` and no ``exclude``.
 
-    ``None`` includes all. Types are those of LangChain's events: chain, chat_model, prompt, parser ...;
-    in a log a chat model is an ``llm``, as astream_log called it.
+    ``None`` includes all. Types are those of LangChain's events: chain, chat_model, prompt, parser ...
+    In a log the type of a chat model is ``llm``, as in astream_log.
     """
 
     include_names: Sequence[str] | None = None
@@ -54,17 +55,20 @@ class InnerFilter:
 
 
 def kind_of(event: Mapping[str, Any]) -> str:
-    """``chat_model`` of ``on_chat_model_stream``."""
+    """The run type in the event's name: ``chat_model`` for ``on_chat_model_stream``."""
     return str(event["event"]).removeprefix("on_").rpartition("_")[0]
 
 
 def phase_of(event: Mapping[str, Any]) -> str:
-    """``start``, ``stream`` or ``end``; a retriever's or a chain's own event has others."""
+    """The last word of the event's name: ``start``, ``stream`` or ``end``, others for custom events."""
     return str(event["event"]).rpartition("_")[2]
 
 
 def pieces_of(event: Mapping[str, Any], *, has_streamed: bool) -> list[Any]:
-    """What the event adds to its run's output; prompts and retrievers tell of theirs at the end only."""
+    """The pieces that the event adds to its run's output.
+
+    A run that does not stream, such as a prompt or a retriever, has its output only in its end event.
+    """
     phase, data = phase_of(event), event["data"]
     if phase == "stream":
         return [data["chunk"]]
@@ -78,7 +82,7 @@ def plain(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class InnerView:
-    """Emits what a reader of inner steps is to see, as events or as a log."""
+    """Emits the selected inner steps, as events or as a log."""
 
     def __init__(self, *, admits: InnerFilter, as_log: bool, emit: Emit):
         self._admits, self._as_log, self._emit = admits, as_log, emit
@@ -89,7 +93,7 @@ class InnerView:
     def pieces(
         self, plan: Plan, value: Any, context: RunContext, config: RunnableConfig
     ) -> AsyncGenerator[Any, None]:
-        """Run the plan: the pieces of its output, while all that happens inside is emitted."""
+        """Run the plan and yield the pieces of its output; the inner steps are emitted meanwhile."""
         events = plan.langchain_events(value, context, config)
         if events is None:
             return _Words(view=self, emit=context.emit, config=config).pieces(plan, value, context)
@@ -102,8 +106,8 @@ class InnerView:
                     yield piece
 
     async def show(self, event: Mapping[str, Any]) -> list[Any]:
-        """Emit one of LangChain's events; what it adds to the output of the run itself."""
-        # The run itself is the first to tell of its start.
+        """Emit one event in LangChain's format; returns the pieces that it adds to the outermost output."""
+        # The first event is the start of the outermost run.
         log = self._log = self._log or RunLog(run_id=event["run_id"], admits=self._admits)
         shown, pieces = plain(event), []
         if event["run_id"] == log.run_id:
@@ -119,9 +123,9 @@ class InnerView:
         return pieces
 
 
-# --- Our own events in LangChain's words -------------------------------------------------------
+# --- Our own events in LangChain's format ------------------------------------------------------
 
-# What a kind of step or part is called in the names of events; any other kind of step is a chain.
+# LangChain's run type for each kind of part; a kind that is not listed is a ``chain``.
 WORDS = {"prompt": "prompt", "model": "chat_model", "parser": "parser"}
 PHASES = {"started": "start", "streamed": "stream", "finished": "end"}
 ROOT = ""
@@ -129,7 +133,7 @@ ROOT = ""
 
 @dataclass(kw_only=True)
 class _Node:
-    """A run within the run, as LangChain counts them; ``members`` are those that have begun inside it."""
+    """A nested run in LangChain's sense; ``members`` counts the runs that have started inside it."""
 
     run_id: str
     kind: str
@@ -143,9 +147,9 @@ class _Node:
 
 @dataclass(kw_only=True)
 class _Words:
-    """Shows a configured chain's run as LangChain would show the same chain: a sequence of its steps.
+    """Encodes a configured chain's run as LangChain would: as a sequence of the chain's steps.
 
-    A chain of one step is that step: LangChain, too, makes no sequence of one.
+    A chain of one step has no nested run for that step, because LangChain makes no sequence of one.
     """
 
     view: InnerView
@@ -231,7 +235,7 @@ class _Words:
 
 @dataclass(kw_only=True)
 class RunLog:
-    """A log of one run as patches of a document, for each event that is given to it in turn."""
+    """The log of one run: turns each event, in order, into patches of the log's document."""
 
     run_id: str
     admits: InnerFilter
@@ -239,9 +243,9 @@ class RunLog:
     names: dict[str, int] = field(default_factory=dict)
 
     def patches(self, event: Mapping[str, Any], pieces: Sequence[Any], so_far: Any) -> list[dict[str, Any]]:
-        """RFC 6902 operations; ``event`` is plain.
+        """RFC 6902 operations for ``event``, which is plain JSON data.
 
-        ``pieces`` are what it adds to the output of the run itself, ``so_far`` what all add up to.
+        ``pieces`` are those that it adds to the outermost run's output, ``so_far`` is their sum until now.
         """
         if event["run_id"] == self.run_id:
             return self._root(event, pieces, so_far)
@@ -281,7 +285,7 @@ class RunLog:
         return ops
 
     def _key(self, event: Mapping[str, Any]) -> str:
-        """The run's name, numbered from the second of that name on, as a JSON pointer writes it."""
+        """The run's name, escaped for a JSON pointer; from the second run of a name on with a number."""
         name = event["name"].replace("~", "~0").replace("/", "~1")
         self.names[name] = count = self.names.get(name, 0) + 1
         self.keys[event["run_id"]] = key = name if count == 1 else f"{name}:{count}"

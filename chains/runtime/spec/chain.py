@@ -1,4 +1,4 @@
-"""A chain's configuration as data, checked when it is written; nothing in it is ever executed."""
+"""A chain's configuration as data. It is validated when it is saved; nothing in it is executed as code."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -22,9 +22,10 @@ class Timeouts(Frozen):
 
 
 class Spec(Frozen):
-    """Ordered steps; the last one's output is the answer. ``fallbacks`` serve every step.
+    """Ordered steps; the output of the last one is the answer.
 
-    ``configurable`` is what callers may choose.
+    ``fallbacks`` are the targets that every step tries after its own. ``configurable`` lists the options
+    that callers may choose.
     """
 
     steps: tuple[AnyStep, ...] = Field(min_length=1, max_length=20)
@@ -61,13 +62,13 @@ class Spec(Frozen):
         return self
 
     def references(self) -> Iterator[Reference]:
-        """What its steps and fallbacks name."""
+        """The prompts and targets that the steps and fallbacks refer to."""
         for step in self.steps:
             yield from step.references()
         yield from self.fallbacks
 
     def possible_references(self) -> Iterator[Reference]:
-        """The same, with all that callers may choose."""
+        """``references``, and those of every value that callers may choose."""
         yield from self.references()
         steps = {step.name: step for step in self.steps}
         for option in self.configurable:
@@ -76,7 +77,7 @@ class Spec(Frozen):
 
 
 def parse_spec(data: Any) -> Spec:
-    """``Spec`` from stored or submitted data; raises InvalidSpec naming each fault's place."""
+    """Parse stored or submitted data; raises InvalidSpec, which names the path of each fault."""
     try:
         return Spec.model_validate(data)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""What callers may choose of a chain: declared as data in its spec, applied before a plan is made."""
+"""Options: what callers may choose. A chain's spec declares them; they are applied before a plan is made."""
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
@@ -18,7 +18,7 @@ else:
 
 
 def options_schema(options: Sequence[Option], steps: Sequence[Step]) -> dict[str, Any]:
-    """JSON Schema of what a caller may send under ``configurable``, with the steps' own as defaults."""
+    """JSON Schema of what a caller may send under ``configurable``; the defaults are the steps' values."""
     by_name = {step.name: step for step in steps}
     properties = {}
     for option in options:
@@ -31,9 +31,9 @@ def options_schema(options: Sequence[Option], steps: Sequence[Step]) -> dict[str
 def configured(
     steps: Sequence[Step], options: Sequence[Option], values: Mapping[str, Any]
 ) -> tuple[Step, ...]:
-    """The steps as a caller wants them; ``values`` satisfy ``options_schema``."""
+    """The steps with a caller's choices applied; ``values`` must satisfy ``options_schema``."""
     by_name = {step.name: step for step in steps}
-    # An alternative step first: what else is chosen applies to whichever step runs.
+    # Options that replace a step come first, so that the others apply to the replacement.
     for option in sorted(options, key=lambda option: not option.replaces):
         if option.name in values:
             by_name[option.step] = option.applied(by_name[option.step], values[option.name])
@@ -41,5 +41,5 @@ def configured(
 
 
 def every_choice(options: Sequence[Option]) -> list[dict[str, Any]]:
-    """One ``configurable`` for each value that leads to other records: what a check has to try."""
+    """One ``configurable`` for each value that refers to other records; a check tries them all."""
     return [{option.name: value} for option in options for value in option.leads_to]

@@ -1,4 +1,4 @@
-"""The step kinds: each is one file of this package, and one line of this table."""
+"""The step kinds. Each kind is one file of this package and one row of ``STEP_KINDS``."""
 
 from functools import reduce
 from operator import or_
@@ -17,13 +17,13 @@ STEP_KINDS: dict[str, type[Step]] = {
 }
 
 DEFAULT_KIND = "llm"
-"""The kind of a step that does not name one, as those do that were stored before there were others."""
+"""The kind of a step without ``kind``: steps that were stored before there were other kinds have none."""
 
 
 def _of_its_kind(data: Any, _: ValidatorFunctionWrapHandler) -> Step:
-    """The step that ``data`` describes; faults are placed in it as if there were no other kind.
+    """Validate ``data`` as a step of its kind.
 
-    Pydantic's own way to choose, a discriminator, would add the kind to the place of every fault.
+    A discriminator of pydantic's is not used, because it would add the kind to the ``loc`` of every error.
     """
     if isinstance(data, Step):
         return data

@@ -1,7 +1,7 @@
-"""JSON Schemas of answers: which of them are allowed, and what an answer breaks.
+"""JSON Schemas of answers: which schemas are allowed, and whether an answer is valid.
 
-They are written by editors and judged in the event loop, against what a model says. So nothing in them
-may fetch a document, or take a time that grows faster than the schema and the answer together.
+Editors write the schemas, and a model's answers are validated in the event loop. So a schema may not fetch
+a document, and the validation time may not grow faster than the schema and the answer together.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,21 +14,21 @@ from jsonschema.validators import extend
 from referencing import Registry
 
 FORBIDDEN = ("pattern", "patternProperties", "uniqueItems")
-# Other names for a place than its pointer.
+# Keywords that name or reference a sub-schema by something else than its JSON pointer.
 UNSUPPORTED = ("$dynamicRef", "$dynamicAnchor", "$anchor", "$recursiveRef", "$recursiveAnchor")
-# Keywords whose value holds schemas by names of the author's choice, and those that hold mere values.
+# Keywords whose value maps free names to schemas, and keywords whose value holds no schema.
 BY_NAME = ("properties", "$defs", "definitions", "dependentSchemas")
 VALUES = ("enum", "const", "default", "examples")
-# A reference may lead to two others, and each of those again: only these can multiply the work.
+# Only references can multiply the work: one may lead to two others, and each of these to two more.
 MAX_REFERENCES = 20_000
 
 
 class TooIntricate(Exception):
-    """A schema whose references lead to more work than any answer is worth."""
+    """Validation followed more than MAX_REFERENCES references, or a circle of references."""
 
 
 def check_schema(schema: Mapping[str, Any]) -> None:
-    """Raises ValueError for what is no JSON Schema (draft 2020-12), or not one for an answer."""
+    """Raises ValueError unless ``schema`` is a JSON Schema (draft 2020-12) that is allowed for answers."""
     try:
         places = dict(_places(schema))
         for place, node in places.items():
@@ -57,8 +57,9 @@ def _check_node(node: Mapping[str, Any], places: Mapping[str, Any], *, is_root: 
 
 
 def _places(node: Any, pointer: str = "#") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every sub-schema by its JSON pointer; not the values in it, nor properties that are merely called
-    like keywords.
+    """Yield every sub-schema with its JSON pointer.
+
+    Plain values are left out, and a property that has the name of a keyword is not taken for one.
     """
     if isinstance(node, list):
         for index, inner in enumerate(node):
@@ -77,7 +78,7 @@ def _escaped(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1")
 
 
-# --- Judging -----------------------------------------------------------------------------------
+# --- Validation --------------------------------------------------------------------------------
 
 _references_left: ContextVar[list[int]] = ContextVar("references_left")
 
@@ -94,12 +95,12 @@ _Validator: Any = extend(Draft202012Validator, {"$ref": _follow})
 
 
 def first_fault(schema: Mapping[str, Any], answer: Any) -> ValidationError | None:
-    """Where ``answer`` breaks ``schema``; raises TooIntricate, also where references go round in a circle."""
-    # With its "$schema" a schema would choose a validator of its own.
+    """The first error of ``answer``, ``None`` where it is valid; raises TooIntricate."""
+    # The keyword "$schema" would select another validator.
     schema = {key: value for key, value in schema.items() if key != "$schema"}
     _references_left.set([MAX_REFERENCES])
     try:
-        # An empty registry: what is not in the schema is not looked for elsewhere.
+        # With an empty registry, no reference is looked up outside the schema.
         return next(_Validator(schema, registry=Registry()).iter_errors(answer), None)
     except RecursionError:
         raise TooIntricate from None

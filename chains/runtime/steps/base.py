@@ -1,6 +1,6 @@
-"""What a step is: data that an admin stores, and the planned form of it that runs.
+"""Base classes of steps: a ``Step`` is the data that an admin stores, a ``PlannedStep`` is what runs.
 
-A step kind is one file beside this one: a ``Step`` and a ``PlannedStep``. ``chains.runtime.steps`` names it.
+A step kind is one file beside this one, with a subclass of each; ``chains.runtime.steps`` lists the kinds.
 """
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from chains.runtime.steps.prompts import PromptSpec
 Model = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 DEFAULT = "default"
-"""What a caller sends to choose what the step itself says."""
+"""The value with which a caller chooses the step's own setting."""
 
 # --- What steps refer to -----------------------------------------------------------------------
 
@@ -42,7 +42,7 @@ Reference = PromptRef | Target
 
 @dataclass(frozen=True, kw_only=True)
 class FoundPrompt:
-    """A version of a prompt that a reference leads to."""
+    """The version of a prompt that a reference resolves to."""
 
     slug: str
     number: int
@@ -50,7 +50,7 @@ class FoundPrompt:
 
 
 class Library(Protocol):
-    """Looks up what steps refer to; raises InvalidSpec naming what lacks."""
+    """Looks up the records that steps refer to; raises InvalidSpec, which names the one that is missing."""
 
     def prompt(self, ref: PromptRef) -> FoundPrompt: ...
 
@@ -61,9 +61,9 @@ class Library(Protocol):
 
 
 class Option(Frozen):
-    """What callers may choose of a step; a subclass for each ``field`` that can be chosen.
+    """A choice that callers may make for a step; each ``field`` of a step has its own subclass.
 
-    ``name`` is what a caller sends under ``configurable``; it changes the step named ``step``.
+    ``name`` is the key that a caller sends under ``configurable``. ``step`` names the step that it changes.
     """
 
     name: Name
@@ -71,25 +71,25 @@ class Option(Frozen):
     description: str = Field(default="", max_length=500)
     field: str
 
-    # Whether it replaces the whole step: what else is chosen then applies to the replacement.
+    # Whether it replaces the complete step; the caller's other choices then apply to the replacement.
     replaces: ClassVar[bool] = False
 
     @property
     def leads_to(self) -> Sequence[Any]:
-        """The values that lead to other records, which a check has to try."""
+        """The values that refer to other records; a check tries each of them."""
         return ()
 
     def json_schema(self, step: Any) -> dict[str, Any]:
-        """Of the value that a caller sends; ``step`` is of a kind that lists this option."""
+        """JSON Schema of the value that a caller sends; ``step`` is of a kind that supports this option."""
         raise NotImplementedError
 
     def applied(self, step: Any, value: Any) -> Any:
-        """The step as the caller wants it; ``value`` satisfies ``json_schema``."""
+        """The step with the caller's choice applied; ``value`` must satisfy ``json_schema``."""
         raise NotImplementedError
 
 
 class Step(Frozen):
-    """A step as data; ``options`` are the kinds of choice that callers may be given of it."""
+    """A step as data; ``options`` lists the kinds of option that a spec may declare for it."""
 
     kind: str
     name: Name
@@ -97,40 +97,43 @@ class Step(Frozen):
     options: ClassVar[tuple[type[Option], ...]] = ()
 
     def offers(self, option: Option) -> bool:
-        """Whether callers may be given this kind of choice of it."""
+        """Whether a spec may declare this kind of option for the step."""
         return type(option) in self.options
 
     def references(self) -> Iterator[Reference]:
-        """What it names, as it stands."""
+        """The records that the step refers to, without any choice of a caller."""
         yield from ()
 
     def resolved(self, library: Library, *, fallbacks: Sequence[PlanTarget]) -> "PlannedStep":
-        """With every reference looked up; raises InvalidSpec naming what lacks.
+        """The step with every reference looked up; raises InvalidSpec, which names what is missing.
 
-        ``fallbacks`` are the chain's, for steps that call models.
+        ``fallbacks`` are the chain's fallbacks, for steps that call models.
         """
         raise NotImplementedError
 
     def readable(self) -> Iterator[str]:
-        """Its lines of text, for people and for comparing versions."""
+        """The step as lines of text, for people and for comparing versions."""
         raise NotImplementedError
 
 
 # --- Steps that run ----------------------------------------------------------------------------
 
 Asked = Mapping[str, tuple[dict[str, Any], bool]]
-"""By name: the JSON Schema of an input, and whether it is required."""
+"""Maps the name of an input to its JSON Schema and whether it is required."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedStep:
-    """A step with everything looked up; shared by runs, so it holds nothing of a caller."""
+    """A step with every reference looked up. Many runs share it, so it holds no data of a caller."""
 
     kind: ClassVar[str]
     name: str
 
     def inputs(self, *, system_messages: bool) -> Asked:
-        """What it asks for, in order of first use; a chain may allow its callers system messages."""
+        """The inputs that the step needs, in order of first use.
+
+        ``system_messages``: whether the chain lets callers send system messages.
+        """
         raise NotImplementedError
 
     @property
@@ -139,48 +142,48 @@ class PlannedStep:
 
     @property
     def behaviour(self) -> list[Any]:
-        """JSON data over everything that shapes its output; credentials and limits do not."""
+        """JSON data for the digest: everything that affects the output, so no credentials and no limits."""
         raise NotImplementedError
 
     @property
     def children(self) -> tuple["PlannedStep", ...]:
-        """The steps inside it."""
+        """The steps inside this one."""
         return ()
 
     @property
     def uses(self) -> Mapping[str, int]:
-        """Slugs of the prompts that it uses, and the numbers of their versions."""
+        """The version number of each prompt that the step uses, by slug."""
         return {}
 
     @property
     def run_timeout_s(self) -> float | None:
-        """How long a run with this step may take, where what it uses says so."""
+        """Time limit in seconds for a run with this step; ``None`` where nothing that it uses sets one."""
         return None
 
     def load(self) -> None:
-        """Import what the step needs, here and now rather than in the event loop."""
+        """Import the modules that the step needs. Call it in a thread: an import blocks the event loop."""
 
     def build(self) -> None:
-        """Make what it needs in this event loop; raises InvalidSpec where it could not run."""
+        """Create the objects that the step needs in this event loop; raises InvalidSpec if it cannot run."""
 
     def run(
         self, values: Mapping[str, Any], context: RunContext, *, path: str, streaming: bool
     ) -> AsyncGenerator[Any, None]:
-        """The output in pieces as they come; a step that cannot stream gives it in one.
+        """Yield the output in pieces; a step that cannot stream yields it in one piece.
 
-        ``values`` are the run's input and the outputs of the steps before. ``path`` names this step in
+        ``values`` are the run's input and the outputs of the earlier steps. ``path`` names this step in
         events and records. Raises ProviderError, OutputInvalid.
         """
         raise NotImplementedError
 
     def whole(self, pieces: Sequence[Any]) -> Any:
-        """The output that the pieces add up to."""
+        """Combine streamed pieces into the complete output."""
         return pieces[-1] if pieces else None
 
     async def pieces(
         self, values: Mapping[str, Any], context: RunContext, *, path: str, streaming: bool
     ) -> AsyncGenerator[Any, None]:
-        """``run``, with the events that say so."""
+        """Yield the pieces of ``run``, and emit the events of the step's start and end."""
         await context.emit(
             events.Step(
                 path=path,

@@ -1,4 +1,4 @@
-"""The step kind ``llm``: a prompt, a model's answer to it, and what becomes of that answer."""
+"""The step kind ``llm``: renders a prompt, calls a model, and parses the model's answer."""
 
 import json
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
@@ -38,14 +38,14 @@ from chains.runtime.wire.lines import params_text
 
 
 class Params(Frozen):
-    """How the model samples; ``extra`` holds what only some kinds of provider know."""
+    """Sampling parameters; ``extra`` holds parameters that only some provider kinds know."""
 
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     extra: dict[str, JsonValue] = {}
 
 
-# --- What callers may choose of it -------------------------------------------------------------
+# --- Options for callers -----------------------------------------------------------------------
 
 
 class ModelOption(Option):
@@ -115,7 +115,7 @@ class PromptOption(Option):
 
 
 class StepChange(Frozen):
-    """An alternative to a step: the parts that differ; what is not named stays."""
+    """An alternative to a step: the settings that differ; ``None`` keeps the step's own."""
 
     prompt: PromptRef | None = None
     provider: Slug | None = None
@@ -215,7 +215,7 @@ class LLMStep(Step):
 
 Answers = AsyncGenerator[ChatGeneration, None]
 
-# What LangChain calls such parts of a chain. The message itself needs no parser.
+# LangChain's names for these parts of a chain. The kind ``message`` needs no parser.
 PART_NAMES = {"prompt": "ChatPromptTemplate", "model": "ChatModel", "parser": ""}
 PARSER_NAMES = {
     "text": "StrOutputParser",
@@ -227,7 +227,7 @@ PARSER_NAMES = {
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedLLM(PlannedStep):
-    """``targets``: the first answers, the others stand in before its first token."""
+    """``targets``: the step's own target, then the fallbacks."""
 
     kind = "llm"
     prompt_slug: str
@@ -294,14 +294,14 @@ class PlannedLLM(PlannedStep):
         return self.pieces_of(answers)
 
     async def pieces_of(self, answers: Answers) -> AsyncGenerator[Any, None]:
-        """What the parser makes of the model's answer."""
+        """Yield pieces of the output: the model's answer after the parser."""
         async with aclosing(answers):
             if self.parser.kind == "message":
                 async for answer in answers:
                     yield answer.message
             elif self.parser.kind == "text":
                 async for answer in answers:
-                    # Providers open and close a stream with empty texts.
+                    # Providers start and end a stream with empty texts.
                     if text := answer.text:
                         yield text
             else:
@@ -309,7 +309,7 @@ class PlannedLLM(PlannedStep):
 
 
 async def _with_metadata(answers: Answers) -> Answers:
-    """The messages as LangChain's models give them: all with an id and metadata, the last piece marked."""
+    """Add what LangChain's models add to messages: an id, metadata, and a mark on the last piece."""
     message_id, last = f"{LC_ID_PREFIX}-{uuid4()}", None
     async with aclosing(answers):
         async for answer in answers:
@@ -324,7 +324,7 @@ async def _with_metadata(answers: Answers) -> Answers:
 
 @dataclass(frozen=True, kw_only=True)
 class _Shown:
-    """A step whose parts are emitted, with what LangChain tells of its prompt, model and parser."""
+    """Runs a step and emits its parts (prompt, model, parser) with the data that LangChain's events have."""
 
     step: PlannedLLM
     path: str

@@ -1,4 +1,4 @@
-"""What becomes of a model's answer: text, the message itself, JSON, a list, or schema-checked JSON."""
+"""Parsers of a model's answer: text, the message itself, JSON, a list, or JSON validated by a schema."""
 
 import json
 import math
@@ -16,12 +16,12 @@ from chains.runtime.steps.answerschema import TooIntricate, check_schema, first_
 from chains.runtime.wire.strict_json import InvalidJSON, check_depth
 
 FENCE = re.compile(r"```(?:json)?[ \t]*\r?\n", re.IGNORECASE)
-# A hundred levels are more than any answer needs, and fewer than encoding it again can bear.
+# More levels than any answer needs, and few enough to encode the value again without a RecursionError.
 MAX_DEPTH = 100
 
 
 class Parser(Frozen):
-    """What becomes of the model's answer; ``json_schema`` belongs to the kind ``schema``."""
+    """How the model's answer is parsed; only the kind ``schema`` has a ``json_schema``."""
 
     kind: Literal["text", "message", "json", "list", "schema"] = "text"
     json_schema: dict[str, JsonValue] | None = None
@@ -36,7 +36,7 @@ class Parser(Frozen):
 
 
 def parsed(parser: Parser, text: str) -> Any:
-    """What an answer's whole text gives; raises OutputParserException where it does not fit."""
+    """Parse the complete text of an answer; raises OutputParserException where it does not fit."""
     if parser.kind == "list":
         return CommaSeparatedListOutputParser().parse(text)
     if parser.kind == "json":
@@ -47,9 +47,10 @@ def parsed(parser: Parser, text: str) -> Any:
 
 
 def parse_json(text: str) -> Any:
-    """The whole answer as one JSON value, in a Markdown fence or bare.
+    """Parse the complete answer as one JSON value, with or without a Markdown fence.
 
-    Stricter than LangChain's parser: an answer that is cut in the middle is refused, not completed.
+    Stricter than LangChain's parser: refuses an answer that is cut off, instead of completing it. Raises
+    OutputParserException.
     """
     try:
         check_depth(text.encode(errors="replace"), MAX_DEPTH)
@@ -86,7 +87,7 @@ def _finite(digits: str) -> float:
 
 
 def combine(parser: Parser, chunks: Sequence[Any]) -> Any:
-    """The output that a stream's chunks add up to."""
+    """Combine the pieces of a stream into the complete output."""
     if parser.kind == "text":
         return "".join(chunks)
     if parser.kind == "list":
@@ -100,7 +101,7 @@ def combine(parser: Parser, chunks: Sequence[Any]) -> Any:
 
 
 def output_schema(parser: Parser) -> dict[str, Any]:
-    """JSON Schema of the chain's output."""
+    """JSON Schema of the parser's output."""
     if parser.kind == "schema":
         return dict(parser.json_schema or {})
     if parser.kind == "text":

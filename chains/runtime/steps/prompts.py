@@ -1,4 +1,4 @@
-"""Prompts as data: chat messages with plain ``{name}`` variables, and what they ask of a caller."""
+"""Prompts as data: chat messages with plain ``{name}`` variables, and the inputs that they need."""
 
 import json
 import re
@@ -36,14 +36,14 @@ class MessageTemplate(Frozen):
 
 
 class Placeholder(Frozen):
-    """A place for a list of messages that the caller sends."""
+    """Stands for a list of messages that the caller sends."""
 
     placeholder: Name
     optional: bool = False
 
 
 class Variable(Frozen):
-    """What the schema and the form say of one variable; undeclared ones are required strings."""
+    """Declares a variable for the JSON Schema and the form; undeclared variables are required strings."""
 
     name: Name
     type: VariableType = "string"
@@ -102,7 +102,7 @@ class PromptSpec(Frozen):
 
     @property
     def used_variables(self) -> tuple[str, ...]:
-        """Names in the order in which the messages first use them."""
+        """Names of variables, in order of first use."""
         names = (n for m in self.messages if isinstance(m, MessageTemplate) for n in m.variables)
         return tuple(dict.fromkeys(names))
 
@@ -127,10 +127,10 @@ class PromptSpec(Frozen):
 
 
 def template_variables(template: str) -> tuple[str, ...]:
-    """The names in a template of plain ``{name}`` variables, ``{{`` and ``}}`` standing for braces.
+    """The names of the ``{name}`` variables in a template; ``{{`` and ``}}`` are literal braces.
 
-    Format specs, conversions, attributes and indexes are refused: a width alone could fill the
-    memory, and the rest reaches into objects. Raises InvalidTemplate at the first fault.
+    Format specs, conversions, attributes and indexes are refused: a width could use up the memory, and the
+    others give access to the internals of objects. Raises InvalidTemplate for the first fault.
     """
     if len(template) > MAX_TEMPLATE_CHARS:
         raise _fault(template, MAX_TEMPLATE_CHARS, f"is longer than {MAX_TEMPLATE_CHARS} characters")
@@ -155,13 +155,13 @@ def _fault(template: str, position: int, what: str) -> InvalidTemplate:
     return InvalidTemplate(f"The template {what} (line {line}, column {column}).", position=position)
 
 
-# --- Written with values -----------------------------------------------------------------------
+# --- Rendering ---------------------------------------------------------------------------------
 
 ROLES: Mapping[str, type[BaseMessage]] = {"system": SystemMessage, "human": HumanMessage, "ai": AIMessage}
 
 
 def rendered(prompt: PromptSpec, values: Mapping[str, Any]) -> list[BaseMessage]:
-    """The prompt's messages with values; its templates were checked to be plain."""
+    """The prompt's messages with ``values`` filled in. Validation has made sure that templates are plain."""
     texts = Texts(values)
     messages: list[BaseMessage] = []
     for part in prompt.messages:
@@ -173,7 +173,7 @@ def rendered(prompt: PromptSpec, values: Mapping[str, Any]) -> list[BaseMessage]
 
 
 class Texts(Mapping[str, str]):
-    """Values as they are written into a template."""
+    """The values as texts for a template."""
 
     def __init__(self, values: Mapping[str, Any]):
         self._values = values
@@ -190,14 +190,14 @@ class Texts(Mapping[str, str]):
 
 
 def as_text(value: Any) -> str:
-    """How a value that is not text is written into a prompt: as JSON."""
+    """The text of a value for a prompt: text unchanged, any other value as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _messages(value: Any) -> list[BaseMessage]:
-    """The messages that a caller sent, or an earlier answer as one of the model's.
+    """The messages that a caller sent, or the output of an earlier step as one AI message.
 
-    Never what an answer says of itself: JSON that looks like messages would choose its own role.
+    An output is not decoded, even where it is JSON that looks like messages: it could choose its own role.
     """
     if isinstance(value, list) and all(isinstance(item, BaseMessage) for item in value):
         return value

@@ -1,4 +1,4 @@
-"""The step kind ``text``: a template with values written in, without a model."""
+"""The step kind ``text``: fills values into a template, without a model."""
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from chains.runtime.steps.base import Asked, Library, PlannedStep, Step
 from chains.runtime.steps.prompts import MAX_VARIABLES, Texts, Variable, template_variables
 
 MAX_CHARS = 1024 * 1024
-"""As of a model's answer: a few steps that each repeat the one before would fill the memory."""
+"""Also the limit of a model's answer. A few steps that each repeat the one before could use up the memory."""
 
 
 class TextStep(Step):
@@ -63,7 +63,7 @@ class PlannedText(PlannedStep):
     async def run(
         self, values: Mapping[str, Any], context: RunContext, *, path: str, streaming: bool
     ) -> AsyncGenerator[Any, None]:
-        """The text in one piece; none where it is empty. Raises OutputInvalid where it is too long."""
+        """Yield the text in one piece, or no piece if it is empty. Raises OutputInvalid if it is too long."""
         if text := "".join(self._parts(Texts(values))):
             yield text
 

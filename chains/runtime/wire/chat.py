@@ -1,4 +1,4 @@
-"""Chains that one can talk to: how a conversation and a new question become an input."""
+"""Chat chains: which inputs can be made from a conversation and a new question, and how."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +15,11 @@ from chains.runtime.wire.schemas import (
 
 @dataclass(frozen=True, kw_only=True)
 class ChatForm:
-    """Names of properties: ``messages`` is None where the input itself is the list of messages.
+    """The properties of an input that hold a conversation.
 
-    ``question`` takes what the person says now; without it that is the list's last message. ``pairs``:
-    the list has pairs of texts. ``output`` leads to the answer within the chain's output.
+    ``messages`` names the list of messages; None where the input itself is that list. ``question`` names the
+    property of the person's new text; None where that is the last message of the list. ``pairs``: the list
+    has pairs of texts instead of messages. ``output`` is the path to the answer in the chain's output.
     """
 
     messages: str | None
@@ -28,7 +29,7 @@ class ChatForm:
 
 
 def chat_form(schema: dict[str, Any]) -> ChatForm | None:
-    """None where a conversation is not enough for an input."""
+    """The chat form of an input's schema; None where a conversation is not enough for an input."""
     root = followed(schema, schema)
     properties = root.get("properties")
     if not (isinstance(properties, dict) and properties):
@@ -61,7 +62,10 @@ def object_form(
 def question_of(
     messages: str, conversation: dict[str, Any], kinds: dict[str, str], needed: set[Any]
 ) -> str | None:
-    """The field that its author names, else the only text that has to be given, or can be."""
+    """The field that the schema's author names, else the only required text field.
+
+    Else the only text field, where the list of messages is optional.
+    """
     texts = [name for name, kind in kinds.items() if kind == "text"]
     named = widget_of(conversation).get("input")
     if named in texts:
@@ -73,7 +77,7 @@ def question_of(
 
 
 def can_talk(conversation: dict[str, Any], schema: dict[str, Any]) -> bool:
-    """Whether a person and the chain may both speak."""
+    """Whether the list accepts messages of both a person and the model."""
     return {"human", "ai"} <= set(message_roles(conversation, schema))
 
 

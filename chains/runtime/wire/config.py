@@ -1,4 +1,4 @@
-"""What of a client's ``config`` counts: an allow-list for each chain, everything else is dropped."""
+"""Reads a client's ``config``: each chain has an allow-list of keys, and all other keys are dropped."""
 
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, cast
@@ -12,15 +12,15 @@ from chains.runtime.wire.fielderrors import field_errors
 
 CONFIGURABLE = "configurable"
 CONFIG_KEYS = (CONFIGURABLE, "tags", "metadata", "recursion_limit", "max_concurrency")
-"""What a chain may allow; the endpoint, credentials, headers, callbacks and names never are."""
+"""The keys that a chain may allow. Endpoint, credentials, headers, callbacks and names are never allowed."""
 
 Tag = Annotated[str, StringConstraints(max_length=200)]
 
 
 class RunConfig(BaseModel):
-    """A client's config, reduced to what its chain allows; ``configurable`` is checked by the plan.
+    """A client's config with the keys that the chain allows; the plan validates ``configurable``.
 
-    ``run_id`` names the run, where no other run has that id.
+    ``run_id`` becomes the id of the run; no other run may have it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -33,16 +33,16 @@ class RunConfig(BaseModel):
     max_concurrency: int | None = Field(default=None, ge=1, le=100)
 
     def for_langchain(self, **own: Any) -> RunnableConfig:
-        """The same for LangChain; ``own`` is what the server adds."""
+        """The config for LangChain; ``own`` has the keys that the server adds."""
         given = self.model_dump(include={"tags", "recursion_limit", "max_concurrency"}, exclude_unset=True)
         metadata = {k: v for k, v in self.metadata.items() if not k.startswith("__")}
         return cast(RunnableConfig, {"metadata": metadata, **given, **own})
 
 
 def merge_configs(*configs: Any) -> dict[str, Any]:
-    """Later ones win; what is a mapping is merged by key, and tags are united.
+    """Merge configs: a later value wins, mappings are merged by key, tags are united.
 
-    Raises InvalidInput for a config that is no object.
+    Raises InvalidInput for a config that is not an object.
     """
     merged: dict[str, Any] = {}
     for config in configs:
@@ -58,10 +58,10 @@ def merge_configs(*configs: Any) -> dict[str, Any]:
 
 
 def read_config(data: Any, *, allowed: Collection[str]) -> RunConfig:
-    """Raises InvalidInput, its ``loc`` relative to the config."""
-    # Where the chain has choices that it does not allow, its plan says so.
+    """Validate a client's config. Raises InvalidInput; its ``loc`` is relative to the config."""
+    # ``configurable`` is kept even where the chain does not allow it, because the plan then raises an error.
     wanted = {"run_id", CONFIGURABLE, *allowed}
-    # LangChain's clients write out what is not set.
+    # LangChain's clients send keys that are not set as null.
     given = {key: value for key, value in _object(data).items() if key in wanted and value is not None}
     try:
         return RunConfig.model_validate(given)

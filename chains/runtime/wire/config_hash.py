@@ -1,4 +1,4 @@
-"""A config in a URL, as LangServe's playground writes it: JSON, packed by lz-string.
+"""Decodes a config in a URL, as LangServe's playground writes it: JSON, compressed by lz-string.
 
 The format is that of ``compressToEncodedURIComponent`` (github.com/pieroxy/lz-string): LZ78 codes of a
 growing width, least significant bit first, six bits to a character.
@@ -14,15 +14,15 @@ ALPHABET = {
     for value, char in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-$")
 }
 BITS_PER_CHAR = 6
-# Codes with a meaning of their own; the others name what was seen before.
+# Control codes; the other codes refer to entries of the dictionary.
 CHAR_8_BITS, CHAR_16_BITS, END = 0, 1, 2
 MAX_CHARS = 64 * 1024
 
 
 def decode_config_hash(text: str) -> dict[str, Any]:
-    """The config; raises InvalidConfigHash for what is none, or unpacks to more than 64 Ki characters."""
+    """The config; raises InvalidConfigHash where ``text`` is invalid or unpacks to over 64 Ki characters."""
     try:
-        # Its characters are JavaScript's, of which two make an emoji.
+        # lz-string's characters are UTF-16 code units, as in JavaScript; an emoji consists of two.
         unpacked = _unpacked(text).encode("utf-16", "surrogatepass").decode("utf-16")
         return strict_json_object(unpacked.encode())
     except (InvalidJSON, UnicodeDecodeError):
@@ -30,7 +30,7 @@ def decode_config_hash(text: str) -> dict[str, Any]:
 
 
 class _Bits:
-    """The characters' bits, first to last."""
+    """Reads the bits of the characters in order."""
 
     def __init__(self, text: str):
         try:
@@ -40,7 +40,7 @@ class _Bits:
         self._position = 0
 
     def read(self, count: int) -> int:
-        """A number of ``count`` bits, the least significant first."""
+        """Read a number of ``count`` bits, the least significant bit first."""
         number = 0
         for power in range(count):
             index, offset = divmod(self._position, BITS_PER_CHAR)
@@ -53,7 +53,7 @@ class _Bits:
 
 def _unpacked(text: str) -> str:
     bits = _Bits(text)
-    # The codes below 3 stand for themselves.
+    # The codes below 3 are control codes, so their entries of the dictionary are not used.
     known: list[str] = ["", "", ""]
     width, free = 2, 1
     pieces: list[str] = []

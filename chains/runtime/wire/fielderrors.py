@@ -1,4 +1,4 @@
-"""What is wrong with a value, in the words of pydantic's errors, which LangServe's clients know."""
+"""Validation errors in the format of pydantic, which LangServe's clients know."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -13,7 +13,7 @@ MAX_FAULTS = 20
 
 
 def schema_faults(schema: Mapping[str, Any] | Draft202012Validator, value: Any) -> list[FieldError]:
-    """Where ``value`` breaks a JSON Schema; empty where it does not."""
+    """The errors of ``value`` by a JSON Schema, at most MAX_FAULTS; empty where it is valid."""
     validator = schema if isinstance(schema, Draft202012Validator) else Draft202012Validator(schema)
     faults = sorted(validator.iter_errors(value), key=lambda e: str(e.path))
     return [_field_error(fault) for fault in faults[:MAX_FAULTS]]
@@ -22,7 +22,7 @@ def schema_faults(schema: Mapping[str, Any] | Draft202012Validator, value: Any) 
 def _field_error(fault: ValidationError) -> FieldError:
     loc, wanted = list(fault.absolute_path), cast(Any, fault.validator_value)
     if fault.validator == "required":
-        # One fault for each missing name, of which only the message tells which it is.
+        # jsonschema reports one error for each missing name, and only its message contains the name.
         named = [name for name in wanted if fault.message.startswith(repr(name))]
         return {"type": "missing", "loc": [*loc, *named[:1]], "msg": "Field required"}
     if fault.validator == "type":
@@ -43,7 +43,7 @@ def _field_error(fault: ValidationError) -> FieldError:
 
 
 def field_errors(error: pydantic.ValidationError, loc: Sequence[str | int] = ()) -> list[FieldError]:
-    """Pydantic's faults without the input, which belongs in no answer and no log."""
+    """Pydantic's errors without the input value, which must not appear in a response or a log."""
     return [
         {
             "type": fault["type"],
@@ -55,7 +55,7 @@ def field_errors(error: pydantic.ValidationError, loc: Sequence[str | int] = ())
 
 
 def describe(error: pydantic.ValidationError | ChainHubError) -> str:
-    """A pydantic error in words for the person who wrote the data."""
+    """The error as text for the person who wrote the data."""
     if isinstance(error, ChainHubError):
         return str(error)
     parts = []

@@ -1,4 +1,4 @@
-"""JSON and ``name = value`` lines as a person types them into a form."""
+"""Parses JSON and ``name = value`` lines that a person types into a form, and writes such lines."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,7 @@ from chains.runtime.wire.strict_json import InvalidJSON, strict_json
 
 
 def parse_json(text: str) -> Any:
-    """The value; raises ValueError for what is not JSON and for what ChainHub does not keep."""
+    """Parse JSON; raises ValueError for text that is not JSON and for values that ``strict_json`` refuses."""
     if not text.strip():
         raise ValueError("Write JSON here.")
     try:
@@ -18,7 +18,7 @@ def parse_json(text: str) -> Any:
 
 
 def parse_lines(text: str) -> dict[str, str]:
-    """Lines of ``name = value``, values as they are typed; raises ValueError naming the line."""
+    """Parse lines of ``name = value``; values stay text. Raises ValueError, which names the line."""
     values: dict[str, str] = {}
     for number, line in numbered_lines(text):
         name, equals, value = (part.strip() for part in line.partition("="))
@@ -31,15 +31,15 @@ def parse_lines(text: str) -> dict[str, str]:
 
 
 def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
-    """The lines that are not blank, without space around them."""
-    # JSON may hold the other characters that Python splits lines at.
+    """The lines that are not blank, stripped, with their numbers from 1."""
+    # Not splitlines(): it also splits at other characters, which may occur inside JSON strings.
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
         if line.strip():
             yield number, line.strip()
 
 
 def parse_params(text: str) -> dict[str, Any]:
-    """Lines of ``name = value``, a value being JSON or else text; raises ValueError naming the line."""
+    """Parse lines of ``name = value``; a value is JSON, or else text. Raises ValueError, naming the line."""
     return {name: _json_or_text(value) for name, value in parse_lines(text).items()}
 
 
@@ -51,7 +51,7 @@ def _json_or_text(value: str) -> Any:
 
 
 def params_text(params: Mapping[str, Any]) -> str:
-    """The lines that ``parse_params`` reads back."""
+    """Write lines that ``parse_params`` reads back."""
     return "\n".join(f"{name} = {_value_text(value)}" for name, value in params.items())
 
 
@@ -62,5 +62,5 @@ def _value_text(value: Any) -> str:
 
 
 def is_plain(text: str) -> bool:
-    """Whether it can stand in a line as it is, rather than between quotation marks."""
+    """Whether the text can be written in a line without quotation marks."""
     return text.splitlines() == [text] and text.strip() == text and not text.startswith('"')

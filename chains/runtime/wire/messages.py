@@ -1,7 +1,7 @@
-"""Chat messages as callers may send them: a closed list of types, and of each type's fields.
+"""Chat messages that callers may send: an allow-list of types, and of the fields of each type.
 
-A message's ``type`` chooses among the classes named here and nothing else; fields that are not named
-are dropped, the providers' own (``additional_kwargs``, ``response_metadata``) among them.
+A message's ``type`` selects one of the classes listed here. All other fields are dropped, also the
+providers' own (``additional_kwargs``, ``response_metadata``).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,12 +16,12 @@ from chains.runtime.wire.fielderrors import field_errors
 
 MAX_MESSAGES = 1000
 MAX_BLOCKS = 100
-# How a content block's keys end that name something which somebody would have to fetch.
+# Endings of the keys in a content block whose value is an address that a server would have to fetch.
 URL_KEYS = ("url", "uri")
 
 
 def _content(value: Any) -> Any:
-    """Text, or a list of blocks, of which none makes anybody fetch an address."""
+    """Validate content: text, or a list of blocks without an address that a server would have to fetch."""
     if isinstance(value, str):
         return value
     if not isinstance(value, list) or not all(isinstance(block, str | dict) for block in value):
@@ -34,7 +34,7 @@ def _content(value: Any) -> Any:
 
 
 def _urls(node: Any, *, named: bool = False) -> Iterator[str]:
-    """Every text under such a key; ``named``: ``node`` stands under one."""
+    """Yield every text under a key that ends as URL_KEYS say; ``named``: ``node`` is under such a key."""
     if isinstance(node, str):
         if named:
             yield node
@@ -70,14 +70,14 @@ class ToolFields(MessageFields):
     status: Literal["success", "error"] = "success"
 
 
-# By type: what is read of it, and what it becomes.
+# Maps a type to the fields that are read, and to the class of the decoded message.
 TYPES: Mapping[str, tuple[type[MessageFields], type[BaseMessage]]] = {
     "human": (MessageFields, HumanMessage),
     "ai": (AIFields, AIMessage),
     "tool": (ToolFields, ToolMessage),
     "system": (MessageFields, SystemMessage),
 }
-# Pieces of a stream are sent back as they came.
+# Callers may send messages back as the pieces that they received in a stream.
 CHUNKS = {
     "HumanMessageChunk": "human",
     "AIMessageChunk": "ai",
@@ -86,13 +86,12 @@ CHUNKS = {
 }
 
 
-# Of a piece, LangChain parses these at a cost that grows with the square of their length; ``tool_calls``
-# says the same.
+# Fields of a piece that LangChain parses in quadratic time; ``tool_calls`` has the same content.
 DROPPED_OF_CHUNKS = ("tool_call_chunks", "additional_kwargs")
 
 
 def without_pieces(value: Any) -> Any:
-    """Plain data as it came, before LangChain decodes messages in it."""
+    """Drop DROPPED_OF_CHUNKS from the pieces in plain data, before LangChain decodes messages in it."""
     if isinstance(value, list):
         return [without_pieces(inner) for inner in value]
     if isinstance(value, dict):
@@ -103,7 +102,7 @@ def without_pieces(value: Any) -> Any:
 
 
 def allowed_types(*, system: bool) -> list[str]:
-    """Without ``system``, what would rewrite a chain's instructions is left out."""
+    """The allowed types; ``system`` adds system messages, which can override a chain's instructions."""
     return [name for name in TYPES if system or name != "system"]
 
 
@@ -126,7 +125,10 @@ def messages_schema(*, system: bool) -> dict[str, Any]:
 
 
 def decode_messages(items: Sequence[Any], *, system: bool) -> list[BaseMessage]:
-    """``[{"type": ..., "content": ...}, ...]`` as messages; raises InvalidInput, ``loc`` from the list on."""
+    """Decode ``[{"type": ..., "content": ...}, ...]``.
+
+    Raises InvalidInput; its ``loc`` starts with the index in the list.
+    """
     return [_decode(item, system=system, loc=[index]) for index, item in enumerate(items)]
 
 
@@ -147,9 +149,9 @@ def _decode(item: Any, *, system: bool, loc: list[str | int]) -> BaseMessage:
 
 
 def cleaned(value: Any, *, system: bool, loc: Sequence[str | int] = ()) -> Any:
-    """``value`` with every message in it read again as ``decode_messages`` does; raises InvalidInput.
+    """Decode every message in ``value`` again, by the rules of ``decode_messages``; raises InvalidInput.
 
-    For values that LangChain has decoded, which lets in more types and keeps every field.
+    For values that LangChain has decoded: it accepts more types and keeps every field.
     """
     if isinstance(value, BaseMessage):
         return _decode(value.model_dump(), system=system, loc=list(loc))

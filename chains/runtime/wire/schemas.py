@@ -1,20 +1,20 @@
-"""What a JSON Schema says of one value: which control fits it, its label, its choices."""
+"""Reads from a JSON Schema how to show one value in a form: its control, its label, its choices."""
 
 import json
 from collections.abc import Iterator
 from typing import Any
 
-# Longer reference chains than this are loops.
+# A longer chain of references is treated as a loop.
 MAX_REFS = 8
 UNIONS = ("anyOf", "oneOf", "allOf")
 SIMPLE_KINDS = {"string": "text", "integer": "integer", "number": "number", "boolean": "boolean"}
-# What a person can write as text; results of tools and pieces of streams are for programs.
+# Roles of messages that a person can write as text; tool results and pieces of streams are for programs.
 ROLES = ("human", "ai", "system")
 FILE_WIDGET, CHAT_WIDGET = "base64file", "chat"
 
 
 def followed(schema: Any, root: dict[str, Any]) -> dict[str, Any]:
-    """The schema with local references resolved and "or null" dropped; {} for what is no object."""
+    """The schema with local references resolved and "or null" dropped; {} where it is not an object."""
     for _ in range(MAX_REFS):
         if not isinstance(schema, dict):
             return {}
@@ -42,7 +42,7 @@ def union_of(schema: dict[str, Any]) -> Any:
 
 
 def alternatives(schema: Any, root: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The schema itself, or what its union offers, each followed."""
+    """The schema itself, or each option of its union; ``followed`` is applied to each."""
     one = followed(schema, root)
     options = union_of(one)
     if isinstance(options, list):
@@ -52,7 +52,7 @@ def alternatives(schema: Any, root: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def kind_of(schema: dict[str, Any], root: dict[str, Any]) -> str:
-    """text, integer, number, boolean, choice, messages, file or json."""
+    """The kind of control: text, integer, number, boolean, choice, messages, file or json."""
     widget = widget_of(schema).get("type")
     if widget == CHAT_WIDGET or message_roles(schema, root):
         return "messages"
@@ -85,12 +85,15 @@ def choices_of(schema: dict[str, Any]) -> list[Any]:
 
 
 def choice_key(value: Any) -> str:
-    """The text an option is known by in the page: itself, or its JSON when it is no string."""
+    """The text that identifies a choice in the page: a string itself, or the JSON of any other value."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def label_of(name: str, written: Any, schema: dict[str, Any]) -> str:
-    """What the author calls it: a class name behind a reference is none, except of a list of choices."""
+    """The title that the author has written, else the property's name in words.
+
+    The title of a referenced schema is a class name, so it is used only for a list of choices.
+    """
     title = written.get("title") if isinstance(written, dict) else None
     if title is None and choices_of(schema):
         title = schema.get("title")
@@ -100,9 +103,10 @@ def label_of(name: str, written: Any, schema: dict[str, Any]) -> str:
 
 
 def message_roles(schema: dict[str, Any], root: dict[str, Any]) -> list[str]:
-    """Who may speak in a list of chat messages; empty when the schema is something else.
+    """The roles that a list of chat messages accepts; empty where the schema is something else.
 
-    A chat model's input is a text, a prompt value or a list of messages: the list says all of it.
+    A chat model's input is a text, a prompt value or a list of messages. Only the list is read, because any
+    input can be sent as one.
     """
     items = [option.get("items") for option in alternatives(schema, root) if option.get("type") == "array"]
     found = {role for item in items for option in alternatives(item, root) for role in roles_of(option)}
@@ -124,7 +128,7 @@ def roles_of(message: dict[str, Any]) -> list[str]:
 
 
 def is_pairs(schema: dict[str, Any]) -> bool:
-    """Whether a conversation is kept as LangServe's examples do: what the human said, and the answer."""
+    """Whether the conversation is a list of pairs, as in LangServe's examples: a question and its answer."""
     items = schema.get("items")
     if widget_of(schema).get("type") != CHAT_WIDGET or not isinstance(items, dict):
         return False

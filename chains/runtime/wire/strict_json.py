@@ -1,4 +1,4 @@
-"""The one JSON parser that everything a caller sends goes through, over HTTP and WebSocket."""
+"""The JSON parser for everything that callers send, over HTTP and WebSocket."""
 
 import json
 import math
@@ -12,14 +12,15 @@ from chains.runtime.wire.values import UNSTORABLE
 MAX_DEPTH = 32
 MAX_LIST_ITEMS = 1000
 MAX_INTEGER = 2**63
-# A string matches even where it is not closed: trying again at each of its quotes would be quadratic.
+# Also matches a string that is not closed. Otherwise the search would start again at each of its quotes,
+# which takes quadratic time.
 STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 AS_SQUARE = bytes.maketrans(b"{}", b"[]")
 NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 class InvalidJSON(Exception):
-    """``status``: 400 where the bytes are no text at all, else 422, as LangServe has it."""
+    """``status`` is the HTTP status, as in LangServe: 400 where the bytes are not UTF-8, else 422."""
 
     def __init__(self, message: str, status: int = 422):
         super().__init__(message)
@@ -27,11 +28,11 @@ class InvalidJSON(Exception):
 
 
 def strict_json(data: bytes) -> Any:
-    """``data`` as JSON whose every value can be stored and echoed; raises InvalidJSON.
+    """Parse ``data`` as JSON with values that can be stored and sent back; raises InvalidJSON.
 
-    Refused beside what is no JSON: nesting over 32, duplicate keys, NaN and numbers that overflow,
-    integers beyond 64 bits, U+0000, lone surrogates, and lists over
-    1000 items. Depth is counted before parsing, which would recurse.
+    Besides invalid JSON it refuses nesting over 32 levels, duplicate keys, NaN and numbers that overflow,
+    integers beyond 64 bits, U+0000, lone surrogates, and lists over 1000 items. The depth is counted before
+    parsing, because the parser recurses.
     """
     try:
         text = data.decode("utf-8")
@@ -56,7 +57,7 @@ def strict_json(data: bytes) -> Any:
 
 
 def strict_json_object(data: bytes) -> dict[str, Any]:
-    """The same, where only an object makes sense."""
+    """``strict_json`` for data that must be an object."""
     value = strict_json(data)
     if not isinstance(value, dict):
         raise InvalidJSON("The body must be a JSON object.")
@@ -64,9 +65,9 @@ def strict_json_object(data: bytes) -> dict[str, Any]:
 
 
 def check_depth(data: bytes, limit: int) -> None:
-    """Raises InvalidJSON for text that is nested deeper, without recursing into it."""
+    """Raises InvalidJSON for text that is nested deeper than ``limit``; it counts without recursion."""
     brackets = STRING.sub(b"", data).translate(AS_SQUARE, delete=NO_BRACKETS)
-    # "[" and "]" lie one before and one after "\\": each step is worth 1 or -1.
+    # In ASCII "[" is one before "\\" and "]" one after it, so each bracket counts as 1 or -1.
     if max(accumulate(map(ord("\\").__sub__, brackets)), default=0) > limit:
         raise InvalidJSON(f"The body is nested deeper than {limit} levels.")
 
@@ -83,7 +84,7 @@ def _finite(digits: str) -> float:
 
 
 def _small_integer(digits: str) -> int:
-    # Counting digits first: turning thousands of them into an int is slow, or an error of its own.
+    # Digits are counted first, because int() is slow for thousands of digits, or raises another error.
     if len(digits) > 20 or not -MAX_INTEGER <= (number := int(digits)) < MAX_INTEGER:
         raise InvalidJSON(f"The integer {digits[:40]} does not fit into 64 bits.")
     return number

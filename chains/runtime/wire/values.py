@@ -1,4 +1,4 @@
-"""Values as plain data, as they cross a wire or are stored: our own encoding."""
+"""Encodes values as plain JSON data, to send or to store them."""
 
 import dataclasses
 import datetime
@@ -13,20 +13,20 @@ from uuid import UUID
 from langchain_core.prompt_values import ChatPromptValue
 from pydantic import BaseModel
 
-# What no JSON text column keeps (U+0000 on Postgres) and no UTF-8 carries (lone surrogates).
+# U+0000 cannot be stored in a JSON column of PostgreSQL; lone surrogates cannot be encoded as UTF-8.
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
-# Python writes no longer integers as text.
+# Python refuses to convert longer integers to text.
 MAX_INTEGER_BITS = 14_000
 
 
 def encode(value: Any, *, unknown: Callable[[Any], Any] | None = None) -> Any:
-    """``value`` as plain JSON data; an object becomes its plain fields, discriminated by ``type``.
+    """Encode ``value`` as plain JSON data; an object becomes its plain fields, with its kind in ``type``.
 
-    NaN becomes null, times and ids become strings, U+0000 and lone surrogates become U+FFFD.
-    What has no such form (bytes, sets, arbitrary objects) raises TypeError, or becomes what
-    ``unknown`` makes of it; a key that is no text then becomes text.
+    NaN becomes null, times and ids become strings, U+0000 and lone surrogates become U+FFFD. A value without
+    a JSON form (bytes, sets, arbitrary objects) raises TypeError. With ``unknown`` it becomes what that
+    returns instead, and a key that is not text becomes text.
     """
     if value is None or isinstance(value, bool):
         return value
@@ -37,7 +37,7 @@ def encode(value: Any, *, unknown: Callable[[Any], Any] | None = None) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, BaseModel):
-        # The one value of LangChain's that does not say what it is: clients could not read it back.
+        # The only value of LangChain's without ``type``; clients could not decode it.
         kind = {"type": "ChatPromptValueConcrete"} if type(value) is ChatPromptValue else {}
         return encode(value.model_dump() | kind, unknown=unknown)
     if isinstance(value, Mapping):
@@ -67,7 +67,7 @@ def _key(key: Any, *, lenient: bool) -> str:
 
 
 def add(left: Any, right: Any) -> Any:
-    """Two pieces of a stream as one, as LangChain adds them; what does not add up is replaced."""
+    """Add two pieces of a stream, as LangChain does; returns ``right`` where they cannot be added."""
     try:
         return left + right
     except TypeError:
