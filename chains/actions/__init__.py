@@ -1,1 +1,1 @@
-"""Verbs: everything that crosses models."""
+"""Verbs: everything that involves several models, or starts a run."""

@@ -1,4 +1,4 @@
-"""What is done with chains beyond writing them: publishing a version."""
+"""Checks and publishes versions of chains."""
 
 import asyncio
 
@@ -14,10 +14,10 @@ from chains.runtime.wire.config import CONFIGURABLE
 
 
 def publish_chain_version(*, version: ChainVersion, by: User | None, label: str = PRODUCTION) -> bool:
-    """Let ``label`` name this version, and record the move; callers get it at once.
+    """Move ``label`` to this version, and record the move; callers get the version at once.
 
-    False where the label is there already. Raises InvalidSpec where the version could not run as
-    things stand, and django's ValidationError for a label that cannot be.
+    Returns False where the label is there already. Raises InvalidSpec where the version cannot run at
+    present, and Django's ValidationError for an invalid label.
     """
     check_label(version, label)
     check_chain_version(version)
@@ -25,7 +25,10 @@ def publish_chain_version(*, version: ChainVersion, by: User | None, label: str 
 
 
 def check_chain_version(version: ChainVersion) -> None:
-    """Raises InvalidSpec where the version could not run as things stand; calls no model."""
+    """Raises InvalidSpec where the version, or a choice that it offers, cannot run at present.
+
+    It calls no model.
+    """
     asyncio.run(_build(plan_for(version)))
     if CONFIGURABLE not in version.parent.config_keys:
         return
@@ -38,5 +41,5 @@ def check_chain_version(version: ChainVersion) -> None:
 
 
 async def _build(plan: ConfiguredPlan) -> None:
-    # Inside a loop, which the connections of models belong to.
+    # Needs an event loop, because the connections of models belong to one.
     plan.build()

@@ -1,4 +1,4 @@
-"""Chains in code: their modules are found at start-up, and each has a row like any other chain."""
+"""Code chains: imports their modules at start-up, and creates a ``Chain`` row for each."""
 
 from importlib import import_module
 
@@ -31,9 +31,9 @@ def discover() -> None:
 
 
 def record_registered() -> None:
-    """See that every registered runnable has its row.
+    """Create the ``Chain`` rows of registered runnables that have none.
 
-    Raises ImproperlyConfigured where a configured chain has the name already.
+    Raises ImproperlyConfigured where a configured chain has the same name.
     """
     kinds = dict(Chain.objects.values_list("slug", "kind"))
     for entry in all_registered():
@@ -47,7 +47,7 @@ def record_registered() -> None:
 
 
 def record(entry: Registered) -> None:
-    """The row of a registered runnable, unless there is one: what an operator has set in it stays."""
+    """Create the ``Chain`` row of a registered runnable; an existing row keeps an operator's changes."""
     Chain.objects.get_or_create(
         slug=entry.slug,
         defaults={

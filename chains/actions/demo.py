@@ -1,4 +1,4 @@
-"""What a fresh installation shows: a user, two chains and the providers that answer them."""
+"""Creates the demo data of a new installation: a user, a group, two chains and their providers."""
 
 from decimal import Decimal
 from typing import Any
@@ -51,9 +51,9 @@ REWRITE_PROMPT = {
 
 @transaction.atomic
 def seed_demo(*, openai_api_key: str = "", openai_base_url: str = "", openai_model: str = "") -> None:
-    """Create what is missing; what people have changed since is left alone.
+    """Create what is missing; records that people have changed stay as they are.
 
-    With an OpenAI key or endpoint, ``fitness`` runs through that, unless somebody has edited it.
+    With an OpenAI key or endpoint, ``fitness`` uses that provider, unless somebody has edited the chain.
     """
     _ensure_user()
     _ensure_editors()
@@ -82,7 +82,7 @@ def _ensure_user() -> User:
 
 
 def _ensure_editors() -> None:
-    """Staff in this group write prompts and chains; providers, users and keys stay with superusers."""
+    """Create the group for staff who write prompts and chains; superusers manage everything else."""
     group, created = Group.objects.get_or_create(name="editors")
     if created:
         names = [f"{verb}_{model}" for model in EDITOR_MODELS for verb in ("view", "add", "change")]
@@ -103,7 +103,7 @@ def _ensure_demo_provider() -> Provider:
 
 
 def _ensure_openai_provider(api_key: str, base_url: str) -> None:
-    """The environment's endpoint and key, which win over what the record says."""
+    """Store the endpoint and key of the environment; they replace those of the record."""
     Provider.objects.update_or_create(
         slug="openai", defaults={"kind": "openai", "base_url": base_url, "api_key": api_key}
     )
@@ -117,7 +117,7 @@ def _ensure_prompt(slug: str, name: str, data: dict[str, Any]) -> None:
 
 
 def _ensure_chain(slug: str, name: str, description: str, specs: list[Spec]) -> None:
-    """The last of ``specs`` in production, unless production is something of somebody else's."""
+    """Publish the last of ``specs``, unless the version in production was made by a person."""
     chain, _ = Chain.objects.get_or_create(slug=slug, defaults={"name": name, "description": description})
     label = chain.labels.filter(name=PRODUCTION).select_related("version").first()
     if label is None or (label.version.author_id is None and label.version.parsed != specs[-1]):

@@ -1,4 +1,4 @@
-"""What a caller may know of any exception."""
+"""Translates any exception into an error that is safe to show to a caller."""
 
 import logging
 
@@ -10,11 +10,11 @@ logger = logging.getLogger(__name__)
 
 
 def for_caller(error: Exception) -> ChainHubError:
-    """One that is not known is logged and hidden."""
+    """The error to send for ``error``; an unexpected exception is logged and its details are hidden."""
     if isinstance(error, ChainHubError):
         return error
     if isinstance(error, OperationalError | InterfaceError):
-        # In one line: it comes with every request as long as the outage lasts.
+        # Without a traceback, because every request logs this during an outage.
         logger.error("The database does not answer: %s", error)
         return DatabaseUnavailable()
     logger.error("Unexpected", exc_info=error)

@@ -1,4 +1,4 @@
-"""Keeping what a caller says of one of their runs."""
+"""Stores the feedback of callers on their runs."""
 
 from typing import Any
 from uuid import UUID
@@ -13,7 +13,7 @@ from concurrency.database import in_database_thread
 
 @in_database_thread
 def takes_feedback(*, user: User, slug: str, ref: str = PRODUCTION) -> None:
-    """Raises ChainNotFound where the chain takes none of this user."""
+    """Raises ChainNotFound where the chain takes no feedback from this user."""
     find(slug=slug, ref=ref, user=user, switch="feedback")
 
 
@@ -29,7 +29,10 @@ def give_feedback(
     value: Any,
     comment: str | None,
 ) -> Feedback:
-    """Raises ChainNotFound where the chain takes none, or has no such run of this user's."""
+    """Store feedback on a run; it replaces earlier feedback with the same ``key``.
+
+    Raises ChainNotFound where the chain takes no feedback, or has no such run that the user may see.
+    """
     find(slug=slug, ref=ref, user=user, switch="feedback")
     run = Run.objects.visible_to(user).filter(pk=run_id, chain_slug=slug).first()
     if run is None:

@@ -1,4 +1,4 @@
-"""From a chain's slug and ref to the plan that runs."""
+"""Looks up a chain by slug and ref, and resolves the plan that runs."""
 
 import re
 from collections.abc import Collection
@@ -20,7 +20,7 @@ from concurrency.database import in_database_thread
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """A chain that a caller may run: a version of a configured one, or an entry of the registry."""
+    """A chain that a caller may run, with its version (configured chain) or its registration (code chain)."""
 
     chain: Chain
     version: ChainVersion | None = None
@@ -31,11 +31,17 @@ class Found:
         return self.entry.config_keys if self.entry else self.chain.config_keys
 
     def shows_steps_to(self, user: Visitor) -> bool:
-        """Inner steps show prompts: to editors always, to others where the chain says so."""
+        """Whether the user may see inner steps, which contain prompts.
+
+        Editors may see them always, other users where the chain allows it.
+        """
         return self.chain.expose_steps or user.has_perm("chains.change_chain")
 
     def plan(self, configurable: Any = None) -> Plan:
-        """Raises InvalidSpec where it cannot run, InvalidInput for a choice that the chain does not offer."""
+        """The plan with a caller's choices applied.
+
+        Raises InvalidSpec where it cannot run, InvalidInput for a choice that the chain does not offer.
+        """
         if self.version is not None:
             return plan_for(self.version, configurable)
         if self.entry is None:
@@ -53,22 +59,22 @@ class Found:
 
 
 def find(*, slug: str, ref: str = PRODUCTION, user: Visitor, switch: str = "") -> Found:
-    """What this user may run there; ChainNotFound whatever the reason is that there is nothing.
+    """Look up a chain that this user may run. Raises ChainNotFound, whatever the reason is.
 
-    ``switch`` is what has to be open on the chain.
+    ``switch`` names the switch that must be open on the chain.
     """
-    # What can be no name is not looked for: U+0000 is an error to some databases.
+    # An invalid name is not looked up, because some databases raise an error for U+0000.
     if not all(re.fullmatch(SLUG_PATTERN, name) for name in (slug, ref)):
         raise ChainNotFound()
     chain = _chain(slug, user)
     if chain is None and (entry := registered(slug)) is not None:
-        # Registered since the server started, or served by a server that does not record at its start.
+        # It was registered after the server started, or this server does not create rows at its start.
         record(entry)
         chain = _chain(slug, user)
     if chain is None or switch in chain.disabled_endpoints:
         raise ChainNotFound()
     if chain.kind == Chain.Kind.CODE:
-        # The code that runs is its only version.
+        # The registered code is the only version of a code chain.
         if ref not in (PRODUCTION, LATEST):
             raise ChainNotFound()
         return Found(chain=chain, entry=registered(slug))
@@ -85,11 +91,11 @@ def _chain(slug: str, user: Visitor) -> Chain | None:
 
 
 def plan_of(found: Found, user: Visitor, configurable: Any) -> Plan:
-    """The plan with this caller's choices; raises InvalidSpec, and InvalidInput for a choice."""
+    """The plan with this caller's choices; raises InvalidSpec, and InvalidInput for an invalid choice."""
     try:
         return found.plan(configurable)
     except InvalidSpec:
-        # What lacks is told to those who can mend it; to others it only names inner parts.
+        # Only editors get the message, because they can fix the chain. For others it would reveal internals.
         if user.has_perm("chains.change_chain"):
             raise
         raise InvalidSpec() from None
@@ -98,7 +104,10 @@ def plan_of(found: Found, user: Visitor, configurable: Any) -> Plan:
 def resolve(
     *, slug: str, ref: str = PRODUCTION, user: Visitor, switch: str = "", config: Any = None
 ) -> tuple[Found, Plan]:
-    """What would run; raises ChainNotFound, InvalidSpec, and InvalidInput for the config."""
+    """The chain and the plan that would run.
+
+    Raises ChainNotFound, InvalidSpec, and InvalidInput for the config.
+    """
     found = find(slug=slug, ref=ref, user=user, switch=switch)
     return found, plan_of(found, user, read_config(config, allowed=found.config_keys).configurable)
 

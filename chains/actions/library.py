@@ -1,4 +1,4 @@
-"""The database's answers to what steps refer to, and the plans made with them."""
+"""Looks up in the database the records that steps refer to, and makes plans from them."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,12 +14,12 @@ from chains.runtime.steps.base import FoundPrompt, PlannedStep, PromptRef, Refer
 from chains.runtime.wire.config import CONFIGURABLE
 from chains.runtime.wire.fielderrors import schema_faults
 
-# How long a run may take where nothing that it uses says so.
+# Time limit of a run where neither its chain nor anything that it uses sets one.
 DEFAULT_RUN_S = 300.0
 
 
 class DatabaseLibrary:
-    """Providers and prices of all ``references`` are looked up at once, prompts one by one.
+    """Looks up the providers and prices of all ``references`` at once, and prompts one by one.
 
     Raises InvalidSpec for a provider that is missing or switched off.
     """
@@ -71,9 +71,10 @@ def _prices(providers: Any) -> dict[tuple[str, str], pricing.Price]:
 
 
 def plan_for(version: ChainVersion, configurable: Any = None) -> ConfiguredPlan:
-    """Every reference of a version resolved as it stands now, with a caller's choices applied.
+    """The plan of a version: a caller's choices are applied, and every reference is resolved as of now.
 
-    Raises InvalidSpec naming what lacks, InvalidInput for a choice that the chain does not offer.
+    Raises InvalidSpec, which names what is missing, and InvalidInput for a choice that the chain does not
+    offer.
     """
     spec, options, chosen = _configured(version, configurable)
     library = DatabaseLibrary(spec.references())
@@ -103,7 +104,7 @@ def _resolved(step: Step, library: DatabaseLibrary, fallbacks: list[PlanTarget])
 
 
 def _configured(version: ChainVersion, configurable: Any) -> tuple[Spec, dict[str, Any], dict[str, Any]]:
-    """The version's spec as the caller wants it, the schema of what may be wanted, and what is."""
+    """The spec with the caller's choices applied, the JSON Schema of all choices, and the choices made."""
     spec = version.parsed
     if not spec.configurable:
         return spec, {}, {}

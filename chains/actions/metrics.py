@@ -1,4 +1,4 @@
-"""What operators watch: runs, tokens, cost and times by chain, open streams, and how late the loop is.
+"""Metrics for operators: runs, tokens, cost and times by chain, open streams, and the event loop's lag.
 
 Names and units follow Prometheus: https://prometheus.io/docs/practices/naming/
 """
@@ -19,11 +19,11 @@ from concurrency.loops import per_loop
 logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 
-# Set for the workers of one server, whose figures are added up: the name is prometheus-client's.
+# Variable of prometheus-client, set for the workers of one server. The metrics of these are added up.
 SHARED_DIR = "PROMETHEUS_MULTIPROC_DIR"
 LAG_EVERY_S = 0.25
 
-# Several processes have no common moment of creation.
+# A time of creation has no meaning where the metrics of several processes are added up.
 disable_created_metrics()
 _of_this_process = CollectorRegistry()
 
@@ -75,7 +75,7 @@ _LAG = Histogram(
 
 
 def registry() -> CollectorRegistry:
-    """The figures of this process or, where several serve together, of all of them."""
+    """The metrics of this process, or of all worker processes of a server that has several."""
     if SHARED_DIR not in os.environ:
         return _of_this_process
     of_all = CollectorRegistry()
@@ -84,12 +84,12 @@ def registry() -> CollectorRegistry:
 
 
 def forget_process(pid: int) -> None:
-    """The process has ended: its open streams count no more, its runs still do."""
+    """Remove the open streams of a process that has ended; its counted runs stay."""
     mark_process_dead(pid, os.environ[SHARED_DIR])
 
 
 def _counted(count: Callable[P, None]) -> Callable[P, None]:
-    """A figure that is missing is no reason for a run to fail: files may be full, or taken away."""
+    """Log exceptions of ``count``: no run may fail because a metrics file cannot be written."""
 
     @wraps(count)
     def counted(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -103,13 +103,13 @@ def _counted(count: Callable[P, None]) -> Callable[P, None]:
 
 @_counted
 def count_stream(run: Run, step: int) -> None:
-    """1 where it opens, -1 where it closes."""
+    """Count a stream that opens (``step`` 1) or closes (-1)."""
     _OPEN_STREAMS.labels(run.source).inc(step)
 
 
 @_counted
 def count_end(run: Run) -> None:
-    """A run that has its end noted."""
+    """Count a run that has ended; ``run`` has the values of its end."""
     chain = run.chain_slug
     _RUNS.labels(chain, run.source, run.status).inc()
     for direction, tokens in (("input", run.input_tokens), ("output", run.output_tokens)):
@@ -136,4 +136,4 @@ class _LagWatch:
 
 
 watch_loop = per_loop(_LagWatch)
-"""Begin to measure how late the running event loop is."""
+"""Start to measure the lag of the running event loop."""

@@ -1,4 +1,4 @@
-"""What is done with prompts beyond writing them: publishing a version."""
+"""Publishes versions of prompts."""
 
 from accounts.models import User
 from chains.actions.versions import check_label, move_label
@@ -8,16 +8,16 @@ from chains.runtime.steps.base import PromptRef
 
 
 def publish_prompt_version(*, version: PromptVersion, by: User | None, label: str = PRODUCTION) -> bool:
-    """Let ``label`` name this version, and record the move; chains that refer to it follow at once.
+    """Move ``label`` to this version, and record the move; chains that refer to the label use it at once.
 
-    False where the label is there already. Raises django's ValidationError for a label that cannot be.
+    Returns False where the label is there already. Raises Django's ValidationError for an invalid label.
     """
     check_label(version, label)
     return move_label(version, label=label, by=by)
 
 
 def chains_served_by(*, prompt: Prompt, label: str) -> list[Chain]:
-    """The chains whose published version asks for this prompt by this label, or lets callers ask for it."""
+    """The chains whose version in production uses this prompt by this label, or lets callers choose it."""
     published = ChainLabel.objects.filter(name=PRODUCTION).select_related("parent", "version")
     wanted = PromptRef(slug=prompt.slug, ref=label)
     return [

@@ -1,4 +1,4 @@
-"""How a run's figures, status and versions are worded for people, by every page and for every script."""
+"""Texts for people about a run's figures, status and versions, for all pages and scripts."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -30,7 +30,7 @@ def duration(milliseconds: int | None) -> str:
 
 
 def cost(usd: Decimal | None) -> str:
-    """Dollars without trailing zeros. A price nobody knows is not zero."""
+    """US dollars without trailing zeros; ``None`` is an unknown cost, not zero."""
     if usd is None:
         return UNKNOWN
     text = f"{usd:f}"
@@ -45,17 +45,17 @@ def tokens(input_tokens: int | None, output_tokens: int | None) -> str:
 
 
 def version_text(number: int | None, package: str) -> str:
-    """Which version of a configured chain, or which software a chain in code comes from."""
+    """The version of a configured chain, or the package that a code chain comes from."""
     return (package or NONE) if number is None else f"version {number}"
 
 
 def versions_text(number: int | None, package: str, prompts: Mapping[str, int]) -> str:
-    """The version with those of the prompts that it uses."""
+    """The version of a chain and the versions of the prompts that it uses."""
     return " · ".join([version_text(number, package), *(f"{slug} v{n}" for slug, n in prompts.items())])
 
 
 def figures_texts(figures: Figures) -> dict[str, str]:
-    """A run's figures by the names that pages give them."""
+    """A run's figures as texts, by the names that pages use."""
     return {
         "first_token": duration(figures.first_token_ms),
         "total_time": duration(figures.latency_ms),

@@ -1,7 +1,7 @@
-"""The one entry: every way in starts its runs here.
+"""Starts runs; every way in starts its runs here.
 
-A run is owned by a task of its own, not by the request that asked for it: the task writes the
-record of the end whatever becomes of the reader, and a reader that leaves cancels the task.
+A run is owned by a task of its own, not by the request. A reader that leaves cancels the task. The task
+records the end of the run in any case.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from chains.runtime.events import Failed, Figures, Finished, Started
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """A run that succeeded, with its output as plain JSON data."""
+    """A run that succeeded; ``output`` is plain JSON data."""
 
     run_id: UUID
     output: Any
@@ -34,7 +34,7 @@ class RunResult:
 
 @dataclass(frozen=True, kw_only=True)
 class RunFailure:
-    """One of a batch that failed; without a ``run_id`` it never ran."""
+    """A run that failed; ``run_id`` is None where it was not admitted and so never ran."""
 
     run_id: UUID | None
     error: errors.ChainHubError
@@ -44,9 +44,9 @@ _stopping = threading.Event()
 
 
 async def start_run(call: RunCall) -> RunStream:
-    """Check and resolve the run, have its start recorded, and start the task that owns it.
+    """Admit the run, record its start, and start the task that owns it.
 
-    Raises ChainNotFound, StepsHidden, InvalidSpec, InvalidInput, ShuttingDown: then nothing is
+    Raises ChainNotFound, StepsHidden, InvalidSpec, InvalidInput, ShuttingDown. In these cases nothing is
     recorded and nothing ran.
     """
     _check_open()
@@ -54,7 +54,7 @@ async def start_run(call: RunCall) -> RunStream:
 
 
 def _check_open() -> None:
-    """At every door, and only there: a batch that was let in goes on to its end."""
+    """Raises ShuttingDown. Checked once for each call, so that a batch that was accepted runs to its end."""
     if _stopping.is_set():
         raise errors.ShuttingDown
 
@@ -64,7 +64,7 @@ async def _shielded(starting: Coroutine[Any, Any, RunStream]) -> RunStream:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        # The row may be written this very moment: a run that starts is a run that is ended.
+        # The row of the run may be written already, so the run must start, and then be cancelled.
         task.add_done_callback(_cancel_started)
         raise
 
@@ -85,17 +85,20 @@ def _cancel_started(starting: asyncio.Task[RunStream]) -> None:
 
 
 def take_no_more_runs() -> None:
-    """From now on this process only finishes what it has begun."""
+    """From now on this process starts no new runs; it only finishes those that it has started."""
     _stopping.set()
 
 
 def any_under_way() -> bool:
-    """Whether this process runs anything now."""
+    """Whether any run is in progress in this process."""
     return bool(under_way)
 
 
 def interrupt_runs() -> list[RunStream]:
-    """Stop every run of this process as interrupted; each has ``ended`` when that is recorded."""
+    """Stop every run of this process with the status ``interrupted``.
+
+    Await ``ended`` of each stream to wait until that is recorded.
+    """
     streams = list(under_way.values())
     for stream in streams:
         stream.cancel("interrupted")
@@ -103,7 +106,7 @@ def interrupt_runs() -> list[RunStream]:
 
 
 async def run_chain(call: RunCall) -> RunResult:
-    """The same, collected; raises the run's own error where it fails, and cancels it when cancelled."""
+    """Start a run and return its result; raises the run's own error. If cancelled, it cancels the run."""
     _check_open()
     outcome = await _collected(_start(call))
     if isinstance(outcome, RunFailure):
@@ -125,7 +128,7 @@ async def _collected(starting: Coroutine[Any, Any, RunStream]) -> RunResult | Ru
             if isinstance(event, Failed):
                 return RunFailure(run_id=event.run_id, error=event.error)
     finally:
-        # After an end this does nothing; where the caller left, it stops the provider's call.
+        # If the caller has left, this stops the call to the provider. After the end it has no effect.
         stream.cancel()
     raise AssertionError("A run ends with Finished or Failed.")
 
@@ -133,10 +136,10 @@ async def _collected(starting: Coroutine[Any, Any, RunStream]) -> RunResult | Ru
 async def run_batch(
     any_call: RunCall, calls: Sequence[RunCall], *, partial: bool = False
 ) -> list[RunResult | RunFailure]:
-    """Results in the order of ``calls``, a few at a time.
+    """Run ``calls``, at most ``BATCH_CONCURRENCY`` at once; returns the results in the order of ``calls``.
 
-    All of them are checked before one runs. Unless ``partial``, the first failure cancels the rest
-    and is raised: InvalidInput, its ``loc`` beginning with the index, or the run's own error.
+    All calls are admitted before the first one runs. Unless ``partial``, the first failure cancels the
+    others and is raised: InvalidInput, whose ``loc`` starts with the index, or the run's own error.
     """
     _check_open()
     admitted = await admit_batch(any_call, calls)

@@ -1,6 +1,7 @@
-"""The moment before a run: found, allowed, resolved, input checked, personalised, and last of all reserved.
+"""Admits runs: looks the chain up, checks permission, resolves the plan, validates the input, applies
+``per_request``, and last of all reserves the run.
 
-What fails here leaves no record, and nothing ran.
+A call that fails here leaves no record, and nothing of it runs.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ LONGEST_KEPT_CONFIG = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Resolved:
-    """What a call leads to, whatever its input is."""
+    """The chain, the config and the plan of a call; they do not depend on its input."""
 
     found: Found
     client_config: RunConfig
@@ -44,7 +45,7 @@ class Resolved:
 
 @dataclass(frozen=True, kw_only=True)
 class Admitted:
-    """A run that may begin; ``config`` is the one for LangChain."""
+    """A run that may start; ``config`` is the config for LangChain."""
 
     call: RunCall
     resolved: Resolved
@@ -57,13 +58,14 @@ class Admitted:
 
 
 async def admit(call: RunCall) -> Admitted:
-    """All but the reservation; ``reserve`` comes next.
+    """Do all checks of a call but the reservation; call ``reserve`` next.
 
-    Raises ChainNotFound, StepsHidden, InvalidSpec, InvalidInput, and what the code of a chain refuses with.
+    Raises ChainNotFound, StepsHidden, InvalidSpec, InvalidInput, and any ChainHubError of the code of a
+    code chain.
     """
     resolved = await _lately_resolved(call)
     if resolved.found.entry is not None:
-        # Its types are the code's own, and may do anything.
+        # The types of a code chain may execute any code, so they validate in a thread.
         checked = await in_database_thread(_checked)(call, resolved)
     else:
         checked = _checked(call, resolved)
@@ -71,10 +73,10 @@ async def admit(call: RunCall) -> Admitted:
 
 
 async def admit_batch(any_call: RunCall, calls: Sequence[RunCall]) -> list[Admitted | errors.ChainHubError]:
-    """The same for calls that differ in input and config only.
+    """``admit`` for several calls, which differ only in input and config.
 
-    ``any_call`` names the chain, which is looked for even where the batch is empty. What is wrong with one
-    call stands in its place; the ``loc`` of an InvalidInput begins with its index.
+    ``any_call`` names the chain, which is looked up even where the batch is empty. The error of a refused
+    call is returned at its index; the ``loc`` of an InvalidInput starts with that index.
     """
     checked = await in_database_thread(_all_checked)(any_call, calls)
 
@@ -91,7 +93,10 @@ async def admit_batch(any_call: RunCall, calls: Sequence[RunCall]) -> list[Admit
 
 
 async def reserve(admitted: Admitted) -> Run:
-    """The row of the new run, written already or soon; raises InvalidInput where the caller's id is taken."""
+    """Create the row of the new run; it is written now or soon after.
+
+    Raises InvalidInput where the id that the caller has chosen is taken.
+    """
     run = _row(admitted)
     if admitted.resolved.client_config.run_id is None:
         recorder().start(run, streams=admitted.call.door.mode != "whole")
@@ -101,7 +106,7 @@ async def reserve(admitted: Admitted) -> Run:
     return run
 
 
-# --- Found, allowed, resolved ------------------------------------------------------------------
+# --- Chain, permission, plan -------------------------------------------------------------------
 
 _kept = per_loop(lambda: Kept[Resolved](keep_s=PLANS_KEPT_S, most=200))
 
@@ -125,7 +130,7 @@ def _resolved(call: RunCall) -> Resolved:
     return Resolved(found=found, client_config=config, plan=plan)
 
 
-# --- Checked -----------------------------------------------------------------------------------
+# --- Input and config --------------------------------------------------------------------------
 
 
 def _checked(call: RunCall, resolved: Resolved) -> Admitted:
@@ -153,7 +158,7 @@ def _all_checked(any_call: RunCall, calls: Sequence[RunCall]) -> list[Admitted |
 
 
 async def _personalised(admitted: Admitted) -> Admitted:
-    """As the chain's own code wants it for this caller; raises ChainHubError where that fails."""
+    """Apply the chain's ``per_request`` for this caller; raises ChainHubError where it fails."""
     entry, call = admitted.resolved.found.entry, admitted.call
     if entry is None or entry.per_request is None:
         return admitted
@@ -174,17 +179,17 @@ async def _personalised(admitted: Admitted) -> Admitted:
         raise errors.ChainHubError() from None
 
 
-# --- Reserved ----------------------------------------------------------------------------------
+# --- Reservation -------------------------------------------------------------------------------
 
 
 def _row(admitted: Admitted) -> Run:
-    """The row of a new run, which is not written yet."""
+    """The row of a new run; not written yet."""
     call, resolved, plan = admitted.call, admitted.resolved, admitted.plan
     version = resolved.found.version
     return Run(
         id=resolved.client_config.run_id or uuid.uuid4(),
         parent_id=call.parent_id,
-        # By their ids: to give Django the objects costs as much as all the rest.
+        # Ids, because assigning the objects takes Django as long as all the rest.
         chain_id=resolved.found.chain.pk,
         chain_slug=plan.chain_slug,
         chain_version_id=version.pk if version else None,
@@ -202,13 +207,13 @@ def _row(admitted: Admitted) -> Run:
 
 
 def _meaningful(config: RunConfig, plan: Plan) -> dict[str, Any]:
-    """What had a meaning: a name that the chain does not know may hold anything, a credential even."""
+    """The config to record, without names that the chain does not declare: those may hold a credential."""
     kept = config.model_dump(mode="json", exclude_unset=True, exclude={"run_id", CONFIGURABLE})
     return kept | ({CONFIGURABLE: encode(dict(plan.configurable))} if plan.configurable else {})
 
 
 def _claim_id(run: Run) -> None:
-    """Write a row whose id the caller has chosen; raises InvalidInput where it is taken."""
+    """Write the row of a run whose id the caller has chosen; raises InvalidInput where the id is taken."""
     try:
         with transaction.atomic():
             run.save(force_insert=True)

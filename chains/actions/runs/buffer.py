@@ -1,15 +1,15 @@
-"""Between a run and its reader: events that wait, and the wait of a run whose reader is slow."""
+"""The buffer between a run and its reader; a slow reader makes the run wait."""
 
 import asyncio
 
 from chains.runtime.events import Event, Failed, Finished
 
-# Events that wait for a reader; a slower reader slows the provider's stream down.
+# How many events may wait for a reader. If more would wait, the run stops reading the provider's stream.
 READER_LAG = 64
 
 
 class Events:
-    """Events on their way to a reader, who slows the writer down once it lags; the last one never waits."""
+    """A queue of events. ``put`` waits while READER_LAG events are in it; ``put_last`` never waits."""
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[Event] = asyncio.Queue()

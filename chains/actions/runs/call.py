@@ -1,4 +1,4 @@
-"""What a caller wants: which chain, through which door, with what input."""
+"""A call: which chain, through which door, with what input."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,9 +13,9 @@ from chains.runtime.running.inner import InnerFilter
 
 @dataclass(frozen=True, kw_only=True)
 class RunCall:
-    """``config`` is as the client sent it; ``parent_id`` is the batch that the call belongs to.
+    """``config`` is as the client sent it; ``parent_id`` is the id of the batch that the call belongs to.
 
-    ``headers`` (lower-case names) reach only the code of a chain that asks for them.
+    ``headers`` have lower-case names; only ``per_request`` of a code chain receives them.
     """
 
     slug: str

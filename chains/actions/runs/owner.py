@@ -1,4 +1,4 @@
-"""The task that owns a run: it drives the run to its end and records that, whoever still listens."""
+"""The task that owns a run: executes the run and records its end, even where the reader has left."""
 
 import asyncio
 import logging
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class RunOwner:
-    """Drives one run to its recorded end."""
+    """Executes one run and records its end."""
 
     def __init__(self, admitted: Admitted, run: Run):
         self.run = run
@@ -46,7 +46,7 @@ class RunOwner:
             value=admitted.input.value,
             mode=admitted.call.door.mode,
             context=self.context,
-            # The names that LangServe's clients know a run by; whatever else asks for others.
+            # LangServe's clients expect these names. They replace any in the admitted config.
             config={
                 **admitted.config,
                 "run_id": self.run.id,
@@ -58,9 +58,9 @@ class RunOwner:
         self.stopped_as: Status | None = None
 
     def stop(self, task: "asyncio.Task[None]", status: Status) -> None:
-        """Cancel, unless the end is being recorded; a task that has not begun sees it as it does."""
+        """Cancel ``task``, unless the run's end is being recorded. A new task stops as soon as it starts."""
         if self.stopped_as or self.state == "closing":
-            # Once is enough: a second cancellation would cut the hanging up short.
+            # A second cancellation would interrupt the closing of the connection to the provider.
             return
         self.stopped_as = status
         if self.state == "running":
@@ -79,17 +79,17 @@ class RunOwner:
                 logger.exception("run %s was cancelled from inside", self.run.id)
                 end = self._failed(errors.ChainHubError())
         except errors.ChainHubError as error:
-            # Only the names of its causes: their texts may quote prompts, answers and credentials.
+            # Only the class names of the causes, whose texts may quote prompts, answers and credentials.
             logger.warning("run %s failed: %s, by %s", self.run.id, error.code, _causes(error))
             end = self._failed(error)
         except (SystemExit, KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException:
-            # Also what is no Exception, such as a panic in an extension: a reader waits for the end.
+            # BaseException, which includes a panic in an extension module: the reader needs an end event.
             logger.exception("run %s failed", self.run.id)
             end = self._failed(errors.ChainHubError())
         self.state = "closing"
-        # Record first, emit then: who has seen the end finds it in the record.
+        # Record before emitting, so that a reader that has seen the end finds it in the record.
         self._note_end(end)
         count_end(self.run)
         await recorder().end(self.run)
@@ -134,7 +134,7 @@ class RunOwner:
         return self._failed(errors.RunInterrupted(), "interrupted")
 
     def _partial_output(self) -> Any:
-        """What had been streamed when the run stopped short: text is kept, other kinds are not."""
+        """The text that was streamed before the run failed or was stopped; other kinds are not kept."""
         return encode("".join(self.text)) if self.text else None
 
     def _figures(self) -> Figures:
@@ -143,7 +143,7 @@ class RunOwner:
         return Figures(
             input_tokens=sum(usage.input_tokens for usage in usages) if usages else None,
             output_tokens=sum(usage.output_tokens for usage in usages) if usages else None,
-            # A sum that misses a part would be a wrong bill.
+            # Unknown where the cost of any call is unknown, because a partial sum would be wrong.
             cost_usd=sum(costs, Decimal()) if costs and len(costs) == len(self.context.calls) else None,
             first_token_ms=self.first_token_ms,
             latency_ms=self.context.elapsed_ms,
@@ -151,14 +151,17 @@ class RunOwner:
 
 
 async def _give_connections_back() -> None:
-    """Code may have used the database, in a thread that no request of Django's ends for."""
-    # The thread of a request is gone once that has been answered, along with its connections.
+    """Close the database connections that a code chain's own code may have opened.
+
+    Django closes connections at the end of a request, but none ends for the thread of that code.
+    """
+    # The thread of a request no longer exists once the response is sent, nor do its connections.
     with suppress(RuntimeError):
         await sync_to_async(close_old_connections)()
 
 
 def _causes(error: BaseException) -> str:
-    """The exceptions that led to this one, nearest first."""
+    """The class names of the error and of its causes, nearest first."""
     names, cause = [type(error).__name__], error.__cause__
     while cause is not None:
         names.append(type(cause).__name__)

@@ -1,9 +1,10 @@
-"""Writes the rows of runs, of many runs in one statement where many begin and end at once.
+"""Writes the rows of runs; runs that start or end at about the same time share one write.
 
-The end of a run is written before it is told. The start of a run is written at once if it streams, else
-START_DELAY_S later, unless it has ended by then and is written whole: what ``kill -9`` can lose is a run
-that is younger than that, and of which nobody has heard. While others run, a write waits for GATHER_S,
-to take along what ends meanwhile: each costs a trip to a thread and to the database.
+The end of a run is written before its event is sent. The start of a run that streams is written at once.
+The start of any other run is written after START_DELAY_S; if it has ended by then, start and end are written
+together. So ``kill -9`` can lose only a run that is younger than START_DELAY_S and of which no client has
+received anything. While other runs are in progress, a write first waits for GATHER_S to include ends that
+come in that time, because each write costs a trip to a thread and to the database.
 """
 
 import asyncio
@@ -21,26 +22,26 @@ logger = logging.getLogger(__name__)
 
 START_DELAY_S = 0.02
 GATHER_S = 0.003
-# Before each try to write the end of a run: the database may not answer for a while.
+# Pauses before each try to write the end of a run, because the database may be down for a while.
 PAUSES_S = (0, 0.2, 1, 5)
 MOST_AT_ONCE = 200
 
 
 class Recorder:
-    """One for each event loop; one write is under way at a time, and takes all that has come meanwhile."""
+    """One for each event loop. It does one write at a time; rows that come meanwhile join the next write."""
 
     def __init__(self) -> None:
         self._starting: dict[UUID, Run] = {}
         self._started: set[UUID] = set()
         self._due: dict[UUID, Row] = {}
-        # Of ends that are to be written.
+        # For ``end``, which waits until its row is written.
         self._waiters: dict[UUID, asyncio.Future[None]] = {}
         self._writing: asyncio.Task[None] | None = None
 
     def start(self, run: Run, *, streams: bool) -> None:
-        """See that the row is there soon, and at the latest with the end of the run.
+        """Write the row of the run soon, at the latest with the run's end.
 
-        A run that ``streams`` shows itself before its end, so it is written at once.
+        A run that ``streams`` sends its id before its end, so its row is written at once.
         """
         if streams:
             self._add_start(run)
@@ -49,7 +50,7 @@ class Recorder:
         asyncio.get_running_loop().call_later(START_DELAY_S, self._start_is_due, run.pk)
 
     def started(self, run: Run) -> None:
-        """The row is there already."""
+        """Note that the row exists already."""
         self._started.add(run.pk)
 
     def _start_is_due(self, key: UUID) -> None:
@@ -58,13 +59,13 @@ class Recorder:
             self._add_start(run)
 
     def _add_start(self, run: Run) -> None:
-        # As it is now: by the time that it is written, its end may have been noted.
+        # A copy, because the values of the run's end may be set before this row is written.
         self._add(Row(run=copy(run), ends=False))
 
     async def end(self, run: Run) -> None:
-        """Return once the end is settled, or after several tries that failed.
+        """Return once the end is settled, or after several failed tries.
 
-        Then the sweep for lost runs finds it, as the heartbeat no longer names it.
+        After failed tries the sweep for lost runs ends it, because the heartbeat no longer includes it.
         """
         self._starting.pop(run.pk, None)
         for pause_s in PAUSES_S:

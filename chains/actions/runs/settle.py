@@ -1,6 +1,6 @@
-"""The moment after a run: its end is recorded, with all that hangs on it, in one transaction.
+"""Settles runs: records the end of a run and everything that depends on it, in one transaction.
 
-What else has to happen once a run has ended (a charge, a turn of a conversation) belongs into ``settle``.
+Whatever else must happen when a run ends (a charge, a turn of a conversation) belongs in ``settle``.
 """
 
 from collections.abc import Sequence
@@ -29,15 +29,15 @@ END_FIELDS = (
     "latency_ms",
     "ended_at",
 )
-# What a row refers to, and does without once that is deleted.
+# The foreign keys of a row; one becomes null where its record is deleted.
 REFERENCES = ("chain", "chain_version", "user", "key")
 
 
 @dataclass(kw_only=True)
 class Row:
-    """A row to be written: of a run that begins or, where ``ends``, of one that has ended.
+    """A row to be written: of a run that starts or, with ``ends``, of a run that has ended.
 
-    ``is_there``: its start was written before.
+    ``is_there``: the row was written before, at the run's start.
     """
 
     run: Run
@@ -46,17 +46,17 @@ class Row:
 
 
 def settle(ended: Sequence[Row]) -> None:
-    """Record how runs ended, and what hangs on that; call it in a transaction. It may be repeated.
+    """Record how runs ended, and everything that depends on it. Call it in a transaction; it may be repeated.
 
-    A row is replaced whatever it says by now: only the process of a run knows how it ended, even where others
-    have taken it for lost because they heard nothing of it.
+    The end replaces any status in the row, because only the process of a run knows how it ended. Another
+    process may have marked the run as interrupted, because it saw no heartbeat.
     """
     if known := [row.run for row in ended if row.is_there]:
         _update_ends(known)
 
 
 def settle_lost(runs: QuerySet[Run]) -> int:
-    """The same for runs whose process has died: they end as interrupted. How many there were."""
+    """Record runs whose process has died as interrupted; returns how many there were."""
     return runs.update(
         status=Run.Status.INTERRUPTED,
         error_code=RunInterrupted.code,
@@ -66,10 +66,13 @@ def settle_lost(runs: QuerySet[Run]) -> int:
 
 
 def write(rows: Sequence[Row]) -> dict[UUID, Exception]:
-    """Starts and ends in one transaction, or where that fails one by one; the errors of those that failed."""
+    """Write starts and ends in one transaction or, where that fails, one by one.
+
+    Returns the errors of the rows that failed, by run id.
+    """
     try:
         if len(rows) == 1 and not rows[0].is_there:
-            # A statement by itself needs no transaction around it, which would cost twice as much again.
+            # A single statement needs no transaction, which would add twice the cost of the statement.
             rows[0].run.save(force_insert=True)
             return {}
         with transaction.atomic():
@@ -93,7 +96,7 @@ def write(rows: Sequence[Row]) -> dict[UUID, Exception]:
 
 
 def _update_ends(runs: Sequence[Run]) -> None:
-    """What ``filter(pk=...).update(...)`` does for each; to build that query costs most."""
+    """Does ``filter(pk=...).update(...)`` for each run, but without the cost of building that query."""
     fields: list[Any] = [Run._meta.get_field(name) for name in (*END_FIELDS, "id")]
     columns = [connection.ops.quote_name(field.column) for field in fields]
     assigned = ", ".join(f"{column} = %s" for column in columns[:-1])
@@ -117,10 +120,11 @@ def _insert(row: Row) -> None:
             run.save(force_insert=True)
     except IntegrityError:
         if Run.objects.filter(pk=run.pk).exists():
-            # Written before, when the database's answer was lost; ids of callers were claimed by then.
+            # An earlier try wrote the row, but the database's reply was lost. It is the row of this run,
+            # because ids that callers choose are claimed before.
             row.is_there = True
         else:
-            # Something that it refers to was deleted meanwhile.
+            # A record that the row refers to was deleted meanwhile.
             for name in REFERENCES:
                 model: Any = Run._meta.get_field(name).related_model
                 if not model._default_manager.filter(pk=getattr(run, f"{name}_id")).exists():

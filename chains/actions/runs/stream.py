@@ -1,4 +1,4 @@
-"""A run under way, as the process that runs it knows it."""
+"""A run in progress, in the process that executes it."""
 
 import asyncio
 from typing import Literal, Self
@@ -10,7 +10,7 @@ from chains.runtime.events import Event, Failed, Finished, Started, Status
 from chains.runtime.plans.base import Plan
 
 under_way: "dict[UUID, RunStream]" = {}
-"""The runs of this process, by their ids."""
+"""The runs that are in progress in this process, by id."""
 
 
 class RunStream:
@@ -33,7 +33,7 @@ class RunStream:
         self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._task = self._loop.create_task(owner.drive(), name=f"run {owner.run.id}")
-        # The loop itself keeps only weak references to its tasks.
+        # This reference keeps the task alive: the event loop has only weak references to tasks.
         under_way[self.run_id] = self
         self._task.add_done_callback(self._over)
         if owner.execution.mode != "whole":
@@ -48,7 +48,7 @@ class RunStream:
         return self
 
     async def __anext__(self) -> Event:
-        """The next event; waiting for it may be cancelled and taken up again."""
+        """The next event. The wait may be cancelled and repeated; no event is lost."""
         if self._state == "ended":
             raise StopAsyncIteration
         if self._state == "new":
@@ -57,7 +57,7 @@ class RunStream:
         return self._given(await self._owner.events.get())
 
     def waiting(self) -> list[Event]:
-        """The events that are there already, for a reader that has just been given one."""
+        """The events that are queued already, so that a reader can send several at once."""
         events = []
         while self._state == "started" and self._owner.events.any_waiting:
             events.append(self._given(self._owner.events.get_nowait()))

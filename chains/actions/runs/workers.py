@@ -1,4 +1,4 @@
-"""Which process runs what: heartbeats while it lives, and the end of runs whose process died."""
+"""Worker processes: heartbeats for the runs of this process, and the end of runs whose process died."""
 
 import asyncio
 import logging
@@ -22,9 +22,9 @@ logger = logging.getLogger(__name__)
 
 
 def _started(pid: int) -> str:
-    """When a process of this machine began (clock ticks since boot); "" where there is none.
+    """When a process of this machine started (clock ticks since boot); "" where there is none.
 
-    Source: proc(5), field 22 of /proc/pid/stat. A pid alone may have been given away again.
+    Source: proc(5), field 22 of /proc/pid/stat. The pid alone is not enough, because pids are reused.
     """
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
@@ -34,7 +34,7 @@ def _started(pid: int) -> str:
 
 @cache
 def host() -> str:
-    """This machine, and the space in which its process numbers hold: containers may share a name."""
+    """This machine's name and pid namespace, because containers may have the same host name."""
     try:
         space = os.readlink("/proc/self/ns/pid")
     except OSError:
@@ -53,17 +53,17 @@ def _worker_id(pid: int) -> str:
 
 
 def _is_dead(worker: str) -> bool:
-    """Known for certain only of this machine's own processes, where it has /proc."""
+    """Whether the process is certainly dead. This is known only for this machine's processes, by /proc."""
     its_host, _, rest = worker.partition("/")
     pid, _, start = rest.partition("/")
     return its_host == host() and bool(start) and _started(int(pid)) != start
 
 
 def interrupt_lost_runs() -> int:
-    """Mark runs whose process died as interrupted; how many there were.
+    """Mark runs whose process died as interrupted; returns how many there were.
 
-    This machine's own processes are looked for. Wherever it runs, a process counts as dead, and so
-    does a run that it no longer names, once nothing has been heard for a minute.
+    For this machine it checks whether the processes still exist. On any machine, a run also counts as lost
+    when it has had no heartbeat for a minute.
     """
     workers = Run.objects.running().values_list("worker", flat=True).distinct()
     dead = [worker for worker in workers if _is_dead(worker)]
@@ -72,7 +72,7 @@ def interrupt_lost_runs() -> int:
 
 
 class Heartbeat:
-    """One task in each event loop that says "alive" for its runs and looks for lost ones."""
+    """One task in each event loop. It writes the heartbeat of the loop's runs and looks for lost runs."""
 
     def __init__(self) -> None:
         self.alive: Callable[[], Sequence[UUID]] = list
@@ -85,7 +85,7 @@ class Heartbeat:
 
     @staticmethod
     def ensure(alive: Callable[[], Sequence[UUID]]) -> None:
-        """Begin at the loop's first run; ``alive`` names the runs that are under way."""
+        """Start the task at the loop's first run; ``alive`` returns the ids of the runs in progress."""
         _heartbeat().alive = alive
 
     async def _beat(self) -> None:
