@@ -1,0 +1,44 @@
+"""A scripted model provider on loopback: OpenAI's chat completions over real HTTP, faults included.
+
+The wire format is the one of the OpenAI API reference: "Create chat completion", its streamed
+`chat.completion.chunk` events and its error object. Only what clients of ChainHub's chains
+see is spoken: text answers, usage, errors; no tool calls, no other paths.
+
+    with Upstream() as upstream:
+        upstream.script(rate_limited(retry_after="1"), answers(text="Second try"))
+        model = ChatOpenAI(base_url=upstream.base_url, api_key="sk-test", max_retries=0)
+"""
+
+from tests.upstream.behaviours import (
+    HELLO,
+    Behaviour,
+    answers,
+    cut,
+    error_event,
+    fails,
+    garbage,
+    held,
+    html,
+    rate_limited,
+    redirects,
+    silent,
+    slow,
+)
+from tests.upstream.server import Upstream
+
+__all__ = [
+    "HELLO",
+    "Behaviour",
+    "Upstream",
+    "answers",
+    "cut",
+    "error_event",
+    "fails",
+    "garbage",
+    "held",
+    "html",
+    "rate_limited",
+    "redirects",
+    "silent",
+    "slow",
+]
