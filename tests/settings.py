@@ -7,7 +7,7 @@ for _name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ALLOWED_HOSTS", "ALLOWED_ORI
     os.environ.pop(_name, None)
 
 from chainhub.settings import *  # noqa: E402, F403
-from chainhub.settings import DATABASES, VAR_DIR  # noqa: E402
+from chainhub.settings import DATABASES, INSTALLED_APPS, VAR_DIR  # noqa: E402
 
 # The real hasher takes a second for each user on a small machine, by intention.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
@@ -22,3 +22,6 @@ if _database["ENGINE"].endswith("sqlite3"):
     _database["TEST"] = {"NAME": VAR_DIR / f"test-{os.getpid()}.sqlite3"}
 else:
     _database["TEST"] = {"NAME": f"test_{_database['NAME']}_{os.getpid()}"}
+
+# Its ``flush`` takes the place of Django's.
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.database"]
