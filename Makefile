@@ -16,6 +16,8 @@ run: $(VENV)/.installed .env  ## Set up, seed the demo and serve it on http://12
 
 # Tests and checks need secrets, but no .env: with DEBUG on, secrets are generated.
 test check fix: export DEBUG := on
+# Every process that a test starts would compile the code anew.
+test: export PYTHONDONTWRITEBYTECODE :=
 
 test: $(VENV)/.installed-dev $(JS_CLIENT)  ## Install what the tests need and run them
 	@$(BIN)/python -m pytest -m alone $(ARGS) || [ $$? -eq 5 ]  # 5: none of them was asked for

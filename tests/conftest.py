@@ -1,5 +1,6 @@
 """The cast, the chains they run and the servers around them; real parts only."""
 
+import gc
 import os
 import socket
 import subprocess
@@ -27,6 +28,12 @@ from chains.runtime.steps.prompts import PromptSpec
 from tests.upstream import Upstream
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: the collector need not walk it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_sessionfinish() -> None:
