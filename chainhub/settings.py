@@ -274,6 +274,8 @@ BATCH_CONCURRENCY = env.int("BATCH_CONCURRENCY", 8)
 # A failed model call is retried after a random pause. This is the longest first pause; the limit doubles
 # with each retry.
 PROVIDER_BACKOFF_SECONDS = env.float("PROVIDER_BACKOFF_SECONDS", 1)
+if PROVIDER_BACKOFF_SECONDS < 0:
+    raise ImproperlyConfigured("PROVIDER_BACKOFF_SECONDS is a time in seconds: 0 or more.")
 # Equal limits, so that each door accepts the same input, including a file from the playground's form.
 WEBSOCKET_MAX_FRAME_BYTES = MAX_BODY_BYTES
 SSE_PING_SECONDS = 15

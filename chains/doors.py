@@ -134,7 +134,7 @@ def paths_of(name: str) -> Iterator[str]:
 
 def short_way() -> re.Pattern[str]:
     """Pattern of the paths that take the short way; it does not validate the ref, the URL routes do."""
-    names = "|".join(door.name for door in DOORS.values() if door.takes_short_way)
+    names = "|".join(re.escape(door.name) for door in DOORS.values() if door.takes_short_way)
     return re.compile(rf"/chains/[^/]+/(?:c/[^/]+/)?(?:{names})")
 
 

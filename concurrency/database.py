@@ -3,6 +3,7 @@
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -21,10 +22,12 @@ class DatabaseThreads(Executor):
     def __init__(self) -> None:
         self.size = 8
         self._pool: ThreadPoolExecutor | None = None
+        self._lock = Lock()
 
     def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(max_workers=self.size, thread_name_prefix="database")
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(max_workers=self.size, thread_name_prefix="database")
         return self._pool.submit(function, *args, **kwargs)
 
 

@@ -51,7 +51,7 @@ class Step:
     """A step started with ``input``, or finished with ``output``; both are Python objects, not yet JSON data.
 
     ``path`` consists of the names of the enclosing steps and of this step, joined by ``/``. ``at_ms`` is in
-    milliseconds from the start of the run.
+    milliseconds from the start of the run. ``is_one_call``: the events of its model call say as much.
     """
 
     path: str
@@ -59,6 +59,7 @@ class Step:
     name: str
     status: Literal["started", "finished"]
     at_ms: int
+    is_one_call: bool = False
     input: Any = None
     output: Any = None
 
@@ -80,7 +81,8 @@ class Part:
 
     Emitted only where the caller asked for inner steps; ``running.inner`` encodes it as Inner. ``name`` is
     LangChain's name for such a part. ``value`` is the part's input, its next piece or its output, as Python
-    objects. ``about`` is metadata of the part.
+    objects. ``about`` is metadata of the part. ``id`` is set
+    where messages name the part that they come from.
     """
 
     path: str
@@ -88,6 +90,7 @@ class Part:
     name: str
     status: Literal["started", "streamed", "finished"]
     value: Any = None
+    id: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
 
 

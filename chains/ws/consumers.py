@@ -208,7 +208,7 @@ def _message(event: Event) -> dict[str, Any] | None:
         case Started():
             versions = versions_text(event.version, event.package, event.prompts)
             return {"type": "started", **encode(vars(event)), "shown": {"versions": versions}}
-        case Step(kind="llm"):
+        case Step(is_one_call=True):
             # An ``llm`` step is one model call, and the call's event has more details.
             return None
         case Step():

@@ -52,7 +52,7 @@ export class RunView {
     byId("versions").textContent = [started.shown.versions, ...models].join(" · ");
   }
 
-  showStep({ name, status, provider, model, output }) {
+  showStep({ name, status, provider, model }) {
     const label = [provider, model].filter(Boolean).join("/");
     // If a fallback takes over, the step starts again. So the model that was named last gives the answer.
     if (label) this.models.set(name, label);
@@ -61,10 +61,6 @@ export class RunView {
     if (!step) return;
     this.#markStep(step, status);
     if (label) step.querySelector("[data-step-model]").textContent = label;
-    if (output !== undefined && output !== null) {
-      step.querySelector("[data-step-output]").textContent = figures.asText(output);
-      step.querySelector("[data-step-details]").hidden = false;
-    }
   }
 
   addChunk(value) {
@@ -142,7 +138,6 @@ export class RunView {
     step.querySelector("[data-step-status]").textContent = words[status] ?? status;
     if (status !== "waiting") return;
     step.querySelector("[data-step-model]").textContent = "";
-    step.querySelector("[data-step-details]").hidden = true;
   }
 
   #replace(text) {

@@ -134,7 +134,9 @@ def served() -> Iterator[tuple[str, Any]]:
 
 
 def names_in(node: ast.AST) -> set[str]:
-    return {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+    """Also those behind a dot: a module may be imported whole."""
+    names = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+    return names | {inner.attr for inner in ast.walk(node) if isinstance(inner, ast.Attribute)}
 
 
 def reach(module: ModuleType, name: str) -> list[ast.AST]:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from chains.actions.runs.admit import Admitted, admit, admit_batch, reserve
+from chains.actions.runs.admit import Checked, admit, check, check_batch
 from chains.actions.runs.call import RunCall
 from chains.actions.runs.owner import RunOwner
 from chains.actions.runs.stream import RunStream, under_way
@@ -70,13 +70,13 @@ async def _shielded(starting: Coroutine[Any, Any, RunStream]) -> RunStream:
 
 
 async def _start(call: RunCall) -> RunStream:
-    return await _begin(await admit(call))
+    return await _begin(await check(call))
 
 
-async def _begin(admitted: Admitted) -> RunStream:
-    run = await reserve(admitted)
+async def _begin(checked: Checked) -> RunStream:
+    admitted = await admit(checked)
     Heartbeat.ensure(lambda: list(under_way))
-    return RunStream(RunOwner(admitted, run), admitted.plan)
+    return RunStream(RunOwner(admitted), admitted.plan)
 
 
 def _cancel_started(starting: asyncio.Task[RunStream]) -> None:
@@ -142,11 +142,11 @@ async def run_batch(
     others and is raised: InvalidInput, whose ``loc`` starts with the index, or the run's own error.
     """
     _check_open()
-    admitted = await admit_batch(any_call, calls)
+    checked = await check_batch(any_call, calls)
     places = asyncio.Semaphore(settings.BATCH_CONCURRENCY)
 
-    async def one(index: int, ready: Admitted | errors.ChainHubError) -> RunResult | RunFailure:
-        if isinstance(ready, errors.ChainHubError):
+    async def one(index: int, ready: Checked | errors.InvalidInput) -> RunResult | RunFailure:
+        if isinstance(ready, errors.InvalidInput):
             return RunFailure(run_id=None, error=ready)
         async with places:
             try:
@@ -160,12 +160,12 @@ async def run_batch(
         return outcome
 
     if not partial:
-        for ready in admitted:
-            if isinstance(ready, errors.ChainHubError):
+        for ready in checked:
+            if isinstance(ready, errors.InvalidInput):
                 raise ready
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(*ready)) for ready in enumerate(admitted)]
+            tasks = [group.create_task(one(*ready)) for ready in enumerate(checked)]
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]

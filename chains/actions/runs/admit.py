@@ -4,7 +4,6 @@
 A call that fails here leaves no record, and nothing of it runs.
 """
 
-import asyncio
 import logging
 import uuid
 from collections.abc import Sequence
@@ -44,8 +43,8 @@ class Resolved:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Admitted:
-    """A run that may start; ``config`` is the config for LangChain."""
+class Checked:
+    """A call that passed all checks of what it asks for; nothing is recorded yet."""
 
     call: RunCall
     resolved: Resolved
@@ -57,53 +56,56 @@ class Admitted:
         return self.resolved.plan
 
 
-async def admit(call: RunCall) -> Admitted:
-    """Do all checks of a call but the reservation; call ``reserve`` next.
+@dataclass(frozen=True, kw_only=True)
+class Admitted(Checked):
+    """A run that may start, with its row; ``config`` is the config for LangChain."""
 
-    Raises ChainNotFound, StepsHidden, InvalidSpec, InvalidInput, and any ChainHubError of the code of a
-    code chain.
-    """
+    run: Run
+
+
+async def check(call: RunCall) -> Checked:
+    """Raises ChainNotFound, StepsHidden, InvalidSpec, InvalidInput."""
     resolved = await _lately_resolved(call)
     if resolved.found.entry is not None:
         # The types of a code chain may execute any code, so they validate in a thread.
-        checked = await in_database_thread(_checked)(call, resolved)
-    else:
-        checked = _checked(call, resolved)
-    return await _personalised(checked)
+        return await in_database_thread(_checked)(call, resolved)
+    return _checked(call, resolved)
 
 
-async def admit_batch(any_call: RunCall, calls: Sequence[RunCall]) -> list[Admitted | errors.ChainHubError]:
-    """``admit`` for several calls, which differ only in input and config.
+@in_database_thread
+def check_batch(any_call: RunCall, calls: Sequence[RunCall]) -> list[Checked | errors.InvalidInput]:
+    """``check`` for several calls, which differ only in input and config.
 
     ``any_call`` names the chain, which is looked up even where the batch is empty. The error of a refused
-    call is returned at its index; the ``loc`` of an InvalidInput starts with that index.
+    call is returned at its index; its ``loc`` starts with that index.
     """
-    checked = await in_database_thread(_all_checked)(any_call, calls)
-
-    async def one(index: int) -> Admitted | errors.ChainHubError:
-        found = checked[index]
+    resolved = {repr(any_call.config): _resolved(any_call)}
+    checked: list[Checked | errors.InvalidInput] = []
+    for index, call in enumerate(calls):
         try:
-            return await _personalised(found) if isinstance(found, Admitted) else found
+            key = repr(call.config)
+            if key not in resolved:
+                resolved[key] = _resolved(call)
+            checked.append(_checked(call, resolved[key]))
         except errors.InvalidInput as error:
-            return error.inside(index)
-        except errors.ChainHubError as error:
-            return error
-
-    return await asyncio.gather(*(one(index) for index in range(len(checked))))
+            checked.append(error.inside(index))
+    return checked
 
 
-async def reserve(admitted: Admitted) -> Run:
-    """Create the row of the new run; it is written now or soon after.
+async def admit(checked: Checked) -> Admitted:
+    """The last checks before the run starts: the code of the chain, then the reservation of the run's row.
 
-    Raises InvalidInput where the id that the caller has chosen is taken.
+    Nothing may fail after the reservation. Raises InvalidInput where the id that the caller has chosen is
+    taken, and any ChainHubError of the code of a code chain.
     """
-    run = _row(admitted)
-    if admitted.resolved.client_config.run_id is None:
-        recorder().start(run, streams=admitted.call.door.mode != "whole")
+    personal = await _personalised(checked)
+    run = _row(personal)
+    if personal.resolved.client_config.run_id is None:
+        recorder().start(run, streams=personal.call.door.mode != "whole")
     else:
         await in_database_thread(_claim_id)(run)
         recorder().started(run)
-    return run
+    return Admitted(**vars(personal), run=run)
 
 
 # --- Chain, permission, plan -------------------------------------------------------------------
@@ -133,9 +135,9 @@ def _resolved(call: RunCall) -> Resolved:
 # --- Input and config --------------------------------------------------------------------------
 
 
-def _checked(call: RunCall, resolved: Resolved) -> Admitted:
+def _checked(call: RunCall, resolved: Resolved) -> Checked:
     plan = resolved.plan
-    return Admitted(
+    return Checked(
         call=call,
         resolved=resolved,
         input=plan.check_input(call.input),
@@ -143,25 +145,11 @@ def _checked(call: RunCall, resolved: Resolved) -> Admitted:
     )
 
 
-def _all_checked(any_call: RunCall, calls: Sequence[RunCall]) -> list[Admitted | errors.InvalidInput]:
-    resolved = {repr(any_call.config): _resolved(any_call)}
-    checked: list[Admitted | errors.InvalidInput] = []
-    for index, call in enumerate(calls):
-        try:
-            key = repr(call.config)
-            if key not in resolved:
-                resolved[key] = _resolved(call)
-            checked.append(_checked(call, resolved[key]))
-        except errors.InvalidInput as error:
-            checked.append(error.inside(index))
-    return checked
-
-
-async def _personalised(admitted: Admitted) -> Admitted:
+async def _personalised(checked: Checked) -> Checked:
     """Apply the chain's ``per_request`` for this caller; raises ChainHubError where it fails."""
-    entry, call = admitted.resolved.found.entry, admitted.call
+    entry, call = checked.resolved.found.entry, checked.call
     if entry is None or entry.per_request is None:
-        return admitted
+        return checked
     info = RequestInfo(
         username=call.caller.user.username,
         user_id=call.caller.user.pk,
@@ -171,20 +159,20 @@ async def _personalised(admitted: Admitted) -> Admitted:
         headers={name: text for name, text in call.headers.items() if name not in CREDENTIALS},
     )
     try:
-        return replace(admitted, config=await personalised(entry, admitted.config, info))
+        return replace(checked, config=await personalised(entry, checked.config, info))
     except errors.ChainHubError:
         raise
     except Exception:
-        logger.exception("the code of chain %s failed for a request", admitted.plan.chain_slug)
+        logger.exception("the code of chain %s failed for a request", checked.plan.chain_slug)
         raise errors.ChainHubError() from None
 
 
 # --- Reservation -------------------------------------------------------------------------------
 
 
-def _row(admitted: Admitted) -> Run:
+def _row(checked: Checked) -> Run:
     """The row of a new run; not written yet."""
-    call, resolved, plan = admitted.call, admitted.resolved, admitted.plan
+    call, resolved, plan = checked.call, checked.resolved, checked.plan
     version = resolved.found.version
     return Run(
         id=resolved.client_config.run_id or uuid.uuid4(),
@@ -201,7 +189,7 @@ def _row(admitted: Admitted) -> Run:
         key_id=call.caller.key.pk if call.caller.key else None,
         source=call.door.source,
         config=_meaningful(resolved.client_config, plan),
-        input=admitted.input.data,
+        input=checked.input.data,
         worker=worker_id(),
     )
 

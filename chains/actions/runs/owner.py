@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 class RunOwner:
     """Executes one run and records its end."""
 
-    def __init__(self, admitted: Admitted, run: Run):
-        self.run = run
+    def __init__(self, admitted: Admitted):
+        self.run = admitted.run
         self.events = Events()
         self.began = time.monotonic()
         self.first_token_ms: int | None = None

@@ -3,7 +3,7 @@
 Whatever else must happen when a run ends (a charge, a turn of a conversation) belongs in ``settle``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -33,6 +33,13 @@ END_FIELDS = (
 REFERENCES = ("chain", "chain_version", "user", "key")
 
 
+also_settled: list[Callable[[Sequence[Run]], None]] = []
+"""What else happens once runs have ended, in the transaction that records their end.
+
+Each function gets runs that have ended. It may get a run twice, so it replaces what it wrote before.
+"""
+
+
 @dataclass(kw_only=True)
 class Row:
     """A row to be written: of a run that starts or, with ``ends``, of a run that has ended.
@@ -49,20 +56,31 @@ def settle(ended: Sequence[Row]) -> None:
     """Record how runs ended, and everything that depends on it. Call it in a transaction; it may be repeated.
 
     The end replaces any status in the row, because only the process of a run knows how it ended. Another
-    process may have marked the run as interrupted, because it saw no heartbeat.
+    process may have marked the run as interrupted, because it saw no heartbeat. A row that is not there yet
+    is inserted with its end by the caller.
     """
     if known := [row.run for row in ended if row.is_there]:
         _update_ends(known)
+    for also in also_settled:
+        also([row.run for row in ended])
 
 
-def settle_lost(runs: QuerySet[Run]) -> int:
-    """Record runs whose process has died as interrupted; returns how many there were."""
-    return runs.update(
-        status=Run.Status.INTERRUPTED,
-        error_code=RunInterrupted.code,
-        error_message=RunInterrupted.message,
-        ended_at=timezone.now(),
-    )
+def settle_lost(lost: QuerySet[Run]) -> int:
+    """``settle`` for runs whose process has died: they are interrupted. Returns how many there were."""
+    end = {
+        "status": Run.Status.INTERRUPTED,
+        "error_code": RunInterrupted.code,
+        "error_message": RunInterrupted.message,
+        "ended_at": timezone.now(),
+    }
+    if not also_settled:
+        return lost.update(**end)
+    with transaction.atomic():
+        ids = list(lost.select_for_update().values_list("pk", flat=True))
+        count = Run.objects.filter(pk__in=ids).update(**end)
+        for also in also_settled:
+            also(list(Run.objects.filter(pk__in=ids)))
+    return count
 
 
 def write(rows: Sequence[Row]) -> dict[UUID, Exception]:
@@ -71,7 +89,7 @@ def write(rows: Sequence[Row]) -> dict[UUID, Exception]:
     Returns the errors of the rows that failed, by run id.
     """
     try:
-        if len(rows) == 1 and not rows[0].is_there:
+        if len(rows) == 1 and not rows[0].is_there and not (rows[0].ends and also_settled):
             # A single statement needs no transaction, which would add twice the cost of the statement.
             rows[0].run.save(force_insert=True)
             return {}

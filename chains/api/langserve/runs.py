@@ -2,7 +2,7 @@
 
 import uuid
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.http import HttpResponse
@@ -14,7 +14,7 @@ from chains.actions.runs.call import RunCall
 from chains.api.base import AsyncAPIView, json_response
 from chains.api.errors import problem_of, run_body
 from chains.api.langserve.sse import RunStreamResponse
-from chains.doors import DOORS, Door
+from chains.doors import Door
 from chains.runtime.errors import InvalidInput
 from chains.runtime.events import Chunk, Inner, Mode, Started
 from chains.runtime.names import split_ref
@@ -27,7 +27,7 @@ class RunView(AsyncAPIView):
     """Base of the run endpoints: it makes a ``RunCall`` of the request."""
 
     schema = None  # chains.api.schema describes these endpoints for each chain.
-    door: Door = DOORS["invoke"]
+    door: Door = cast(Door, None)  # Every route names its own.
 
     def call(self, ref: str, value: Any, config: Any, **options: Any) -> RunCall:
         slug, ref = split_ref(ref)
@@ -74,7 +74,7 @@ class StreamView(RunView):
         return RunStreamResponse(stream, shows=Chunk, headers=_headers(stream.started))
 
 
-class InnerView(RunView):
+class InnerStepsView(RunView):
     """Streams the events of a run's inner steps."""
 
     async def post(self, request: Request, ref: str, config_hash: str = "") -> HttpResponseBase:
@@ -192,7 +192,7 @@ def view_of(door: Door) -> Any:
     views: dict[Mode, type[RunView]] = {
         "whole": InvokeView,
         "stream": StreamView,
-        "events": InnerView,
-        "log": InnerView,
+        "events": InnerStepsView,
+        "log": InnerStepsView,
     }
     return views[door.mode].as_view(door=door)

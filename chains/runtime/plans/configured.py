@@ -15,7 +15,7 @@ from chains.runtime.context import RunContext
 from chains.runtime.names import digest
 from chains.runtime.plans.base import Input, Plan
 from chains.runtime.steps.base import PlannedStep
-from chains.runtime.steps.prompts import as_text
+from chains.runtime.steps.prompts import Variable, as_text
 from chains.runtime.wire.fielderrors import schema_faults
 from chains.runtime.wire.messages import decode_messages
 from chains.runtime.wire.values import encode
@@ -35,11 +35,16 @@ class ConfiguredPlan(Plan):
         Where a later step uses another version of the same prompt, the key of that one is ``slug (step)``.
         """
         used: dict[str, int] = {}
-        for step in self.steps:
+        for step in self.every_step:
             for slug, version in step.uses.items():
                 if used.setdefault(slug, version) != version:
                     used[f"{slug} ({step.name})"] = version
         return used
+
+    @cached_property
+    def every_step(self) -> tuple[PlannedStep, ...]:
+        """The steps, each followed by those inside it."""
+        return tuple(inner for step in self.steps for inner in step.walk())
 
     @property
     def has_several_steps(self) -> bool:
@@ -52,21 +57,29 @@ class ConfiguredPlan(Plan):
         Raises InvalidSpec where two steps use the same name with different types.
         """
         properties: dict[str, Any] = {}
-        required: list[str] = []
+        required: set[str] = set()
+        needed_anyhow: set[str] = set()
         provided: set[str] = set()
         for step in self.steps:
             asked = step.inputs(system_messages=self.system_messages)
             for name, (schema, is_required) in asked.items():
                 if name in provided:
                     continue
-                known = properties.setdefault(name, schema)
-                if known["type"] != schema["type"]:
+                known = properties.get(name) or schema
+                if schema and known["type"] != schema["type"]:
                     raise errors.InvalidSpec(f"Two steps use {name!r} with different types.")
-                if is_required and name not in required:
-                    required.append(name)
+                properties[name] = known
+                if is_required:
+                    (required if schema else needed_anyhow).add(name)
             provided.add(step.name)
+        for name in needed_anyhow:
+            properties[name] = properties[name] or Variable(name=name).json_schema
+            # A step that takes any value also takes the default of another step.
+            if "default" not in properties[name]:
+                required.add(name)
+        names = [name for name in properties if name in required]
         schema = {"title": "PromptInput", "type": "object", "properties": properties}
-        return schema | ({"required": required} if required else {})
+        return schema | ({"required": names} if names else {})
 
     @cached_property
     def output_schema(self) -> dict[str, Any]:
@@ -113,7 +126,7 @@ class ConfiguredPlan(Plan):
             raise error.inside(name) from error
 
     def load(self) -> None:
-        for step in self.steps:
+        for step in self.every_step:
             step.load()
 
     def build(self) -> None:
@@ -121,7 +134,7 @@ class ConfiguredPlan(Plan):
 
         Raises InvalidSpec where a step could not run.
         """
-        for step in self.steps:
+        for step in self.every_step:
             step.build()
 
     async def invoke(self, value: Any, context: RunContext, config: RunnableConfig) -> Any:

@@ -59,8 +59,8 @@ class GuardedModel:
     def key(self) -> str:
         """Cache key: equal where the same models can be used again. A digest, so it reveals no credential."""
         reach = [
-            [t.model, p.kind, p.slug, p.base_url, digest(p.api_key.get_secret_value()), p.connect_s]
-            for t, p in ((target, target.provider) for target in self.targets)
+            [t.model, {**vars(t.provider), "api_key": digest(t.provider.api_key.get_secret_value())}]
+            for t in self.targets
         ]
         return digest([reach, encode(vars(self.params))])
 
@@ -130,7 +130,8 @@ class _Attempt:
                 self.tries += 1
                 self.size, self.finish_reason, self.usage = 0, "", None
                 try:
-                    source = self._stream(messages) if streaming else self._whole(messages)
+                    streams = streaming and self._can_stream
+                    source = self._stream(messages) if streams else self._whole(messages)
                     async with aclosing(source) as pieces:
                         async for piece in pieces:
                             self.began = self.began or _says_something(piece)
@@ -140,6 +141,12 @@ class _Attempt:
                     await self._wait_or_raise(error)
         self._record()
         await self._emit("finished")
+
+    @property
+    def _can_stream(self) -> bool:
+        """A chat model need not stream; LangChain's base class then has no stream either."""
+        cls = type(self.model)
+        return cls._astream is not BaseChatModel._astream or cls._stream is not BaseChatModel._stream
 
     async def _stream(self, messages: list[BaseMessage]) -> AsyncGenerator[ChatGeneration, None]:
         provider, empty = self.target.provider, True

@@ -96,7 +96,7 @@ class InnerView:
         """Run the plan and yield the pieces of its output; the inner steps are emitted meanwhile."""
         events = plan.langchain_events(value, context, config)
         if events is None:
-            return _Words(view=self, emit=context.emit, config=config).pieces(plan, value, context)
+            return _LangChainWords(view=self, emit=context.emit, config=config).pieces(plan, value, context)
         return self._pieces_in(events)
 
     async def _pieces_in(self, events: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
@@ -146,7 +146,7 @@ class _Node:
 
 
 @dataclass(kw_only=True)
-class _Words:
+class _LangChainWords:
     """Encodes a configured chain's run as LangChain would: as a sequence of the chain's steps.
 
     A chain of one step has no nested run for that step, because LangChain makes no sequence of one.
@@ -206,7 +206,7 @@ class _Words:
         parent, root = self.nodes.get(around, self.nodes[ROOT]), self.nodes[ROOT]
         parent.members += 1
         return _Node(
-            run_id=str(uuid4()),
+            run_id=getattr(event, "id", "") or str(uuid4()),
             kind=WORDS.get(event.kind, "chain"),
             name=event.name,
             input=value,

@@ -6,7 +6,7 @@ A step kind is one file beside this one, with a subclass of each; ``chains.runti
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import Field, StringConstraints
 
@@ -121,12 +121,17 @@ class Step(Frozen):
 Asked = Mapping[str, tuple[dict[str, Any], bool]]
 """Maps the name of an input to its JSON Schema and whether it is required."""
 
+ANY: dict[str, Any] = {}
+"""The schema of an input that may have any type: other steps decide, or else it is a string."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedStep:
     """A step with every reference looked up. Many runs share it, so it holds no data of a caller."""
 
     kind: ClassVar[str]
+    is_one_call: ClassVar[bool] = False
+    """Whether it does nothing but call a model once, so that events of the call say enough."""
     name: str
 
     def inputs(self, *, system_messages: bool) -> Asked:
@@ -149,6 +154,12 @@ class PlannedStep:
     def children(self) -> tuple["PlannedStep", ...]:
         """The steps inside this one."""
         return ()
+
+    def walk(self) -> Iterator["PlannedStep"]:
+        """This step and all steps inside it."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
 
     @property
     def uses(self) -> Mapping[str, int]:
@@ -184,28 +195,23 @@ class PlannedStep:
         self, values: Mapping[str, Any], context: RunContext, *, path: str, streaming: bool
     ) -> AsyncGenerator[Any, None]:
         """Yield the pieces of ``run``, and emit the events of the step's start and end."""
-        await context.emit(
-            events.Step(
-                path=path,
-                kind=self.kind,
-                name=self.name,
-                status="started",
-                at_ms=context.elapsed_ms,
-                input=values,
-            )
-        )
-        told = []
+        await context.emit(self._event("started", context, path, input=values))
+        emitted = []
         async with aclosing(self.run(values, context, path=path, streaming=streaming)) as pieces:
             async for piece in pieces:
-                told.append(piece)
+                emitted.append(piece)
                 yield piece
-        await context.emit(
-            events.Step(
-                path=path,
-                kind=self.kind,
-                name=self.name,
-                status="finished",
-                at_ms=context.elapsed_ms,
-                output=self.whole(told),
-            )
+        await context.emit(self._event("finished", context, path, output=self.whole(emitted)))
+
+    def _event(
+        self, status: Literal["started", "finished"], context: RunContext, path: str, **data: Any
+    ) -> events.Step:
+        return events.Step(
+            path=path,
+            kind=self.kind,
+            name=self.name,
+            status=status,
+            at_ms=context.elapsed_ms,
+            is_one_call=self.is_one_call,
+            **data,
         )

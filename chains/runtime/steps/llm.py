@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
 from uuid import uuid4
@@ -32,7 +32,7 @@ from chains.runtime.steps.base import (
     Step,
     Target,
 )
-from chains.runtime.steps.parsers import Parser, combine, output_schema, parsed
+from chains.runtime.steps.parsers import Parser, combine, joined, output_schema, parsed
 from chains.runtime.steps.prompts import PromptSpec, rendered
 from chains.runtime.wire.lines import params_text
 
@@ -230,6 +230,7 @@ class PlannedLLM(PlannedStep):
     """``targets``: the step's own target, then the fallbacks."""
 
     kind = "llm"
+    is_one_call = True
     prompt_slug: str
     prompt_version: int
     prompt: PromptSpec
@@ -288,9 +289,9 @@ class PlannedLLM(PlannedStep):
         messages = rendered(self.prompt, values)
         answers = self.model.answers(path, messages, context, streaming=streaming)
         if context.shows_parts:
-            return _Shown(step=self, path=path, context=context).pieces(values, messages, answers)
+            return _Parts(step=self, path=path, context=context).pieces(values, messages, answers)
         if self.parser.kind == "message":
-            answers = _with_metadata(answers)
+            answers = _with_metadata(answers, call_id=str(uuid4()))
         return self.pieces_of(answers)
 
     async def pieces_of(self, answers: Answers) -> AsyncGenerator[Any, None]:
@@ -308,55 +309,56 @@ class PlannedLLM(PlannedStep):
                 yield parsed(self.parser, "".join([answer.text async for answer in answers]))
 
 
-async def _with_metadata(answers: Answers) -> Answers:
+async def _with_metadata(answers: Answers, *, call_id: str) -> Answers:
     """Add what LangChain's models add to messages: an id, metadata, and a mark on the last piece."""
-    message_id, last = f"{LC_ID_PREFIX}-{uuid4()}", None
+    message_id, last = f"{LC_ID_PREFIX}-{call_id}", None
     async with aclosing(answers):
         async for answer in answers:
             last = answer.message
             last.response_metadata = {**(answer.generation_info or {}), **last.response_metadata}
             if last.id is None:
-                last.id = message_id
+                last.id = message_id if isinstance(last, AIMessageChunk) else f"{message_id}-0"
             yield answer
     if isinstance(last, AIMessageChunk) and last.chunk_position != "last":
         yield ChatGenerationChunk(message=AIMessageChunk(content="", id=last.id, chunk_position="last"))
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Shown:
+class _Parts:
     """Runs a step and emits its parts (prompt, model, parser) with the data that LangChain's events have."""
 
     step: PlannedLLM
     path: str
     context: RunContext
+    call_id: str = field(default_factory=lambda: str(uuid4()))
 
     async def pieces(
         self, values: Mapping[str, Any], messages: list[BaseMessage], answers: Answers
     ) -> AsyncGenerator[Any, None]:
         await self._emit("prompt", "started", values)
         await self._emit("prompt", "finished", ChatPromptValue(messages=messages))
-        pieces = self.step.pieces_of(self._model(messages, _with_metadata(answers)))
-        told: list[Any] = []
-        async with aclosing(pieces):
+        answers = _with_metadata(answers, call_id=self.call_id)
+        emitted: list[Any] = []
+        async with aclosing(self.step.pieces_of(self._model(messages, answers))) as pieces:
             async for piece in pieces:
-                if not told:
+                if not emitted:
                     await self._emit("parser", "started")
                 await self._emit("parser", "streamed", piece)
-                told.append(piece)
+                emitted.append(piece)
                 yield piece
-        if told:
-            await self._emit("parser", "finished", self.step.whole(told))
+        if emitted and self.step.parser.kind != "message":
+            await self._emit("parser", "finished", self.step.whole(emitted))
 
     async def _model(self, messages: list[BaseMessage], answers: Answers) -> Answers:
         await self._emit("model", "started", {"messages": [messages]})
-        whole: Any = None
+        emitted: list[BaseMessage] = []
         async with aclosing(answers):
             async for answer in answers:
-                whole = answer.message if whole is None else whole + answer.message
+                emitted.append(answer.message)
                 if isinstance(answer.message, AIMessageChunk):
                     await self._emit("model", "streamed", answer.message)
                 yield answer
-        await self._emit("model", "finished", whole)
+        await self._emit("model", "finished", joined(emitted))
 
     async def _emit(
         self,
@@ -364,17 +366,19 @@ class _Shown:
         status: Literal["started", "streamed", "finished"],
         value: Any = None,
     ) -> None:
-        name, about = PART_NAMES[kind], {}
+        part = Part(path=self.path, kind=kind, name=PART_NAMES[kind], status=status, value=value)
         if kind == "parser":
-            name = PARSER_NAMES.get(self.step.parser.kind, "")
+            if self.step.parser.kind not in PARSER_NAMES:
+                return
+            part = replace(part, name=PARSER_NAMES[self.step.parser.kind])
         if kind == "model":
-            target = self.step.targets[0]
-            about = {
-                "ls_provider": target.provider.slug,
-                "ls_model_name": target.model,
-                "ls_model_type": "chat",
-            }
-        if name:
-            await self.context.emit(
-                Part(path=self.path, kind=kind, name=name, status=status, value=value, about=about)
-            )
+            part = replace(part, id=self.call_id, about=self._about_model())
+        await self.context.emit(part)
+
+    def _about_model(self) -> Mapping[str, str]:
+        first = self.step.targets[0]
+        return {
+            "ls_provider": first.provider.slug,
+            "ls_model_name": first.model,
+            "ls_model_type": "chat",
+        }

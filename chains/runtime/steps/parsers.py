@@ -8,6 +8,7 @@ from typing import Any, Literal, NoReturn
 
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessageChunk, message_chunk_to_message
+from langchain_core.messages.ai import add_ai_message_chunks
 from langchain_core.output_parsers import CommaSeparatedListOutputParser
 from pydantic import JsonValue, model_validator
 
@@ -86,6 +87,13 @@ def _finite(digits: str) -> float:
     return number
 
 
+def joined(messages: Sequence[Any]) -> Any:
+    """The message that pieces of one add up to; a message that is complete is the only one."""
+    first, *others = messages
+    # All at once: one by one, the text would be copied for each piece.
+    return add_ai_message_chunks(first, *others) if isinstance(first, AIMessageChunk) else messages[-1]
+
+
 def combine(parser: Parser, chunks: Sequence[Any]) -> Any:
     """Combine the pieces of a stream into the complete output."""
     if parser.kind == "text":
@@ -93,9 +101,7 @@ def combine(parser: Parser, chunks: Sequence[Any]) -> Any:
     if parser.kind == "list":
         return [item for chunk in chunks for item in chunk]
     if parser.kind == "message":
-        whole = chunks[0]
-        for chunk in chunks[1:]:
-            whole = whole + chunk
+        whole = joined(chunks)
         return message_chunk_to_message(whole) if isinstance(whole, AIMessageChunk) else whole
     return chunks[-1] if chunks else None
 

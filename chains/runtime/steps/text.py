@@ -10,8 +10,8 @@ from pydantic import field_validator
 from chains.runtime.context import RunContext
 from chains.runtime.errors import InvalidTemplate, OutputInvalid
 from chains.runtime.providers.reach import PlanTarget
-from chains.runtime.steps.base import Asked, Library, PlannedStep, Step
-from chains.runtime.steps.prompts import MAX_VARIABLES, Texts, Variable, template_variables
+from chains.runtime.steps.base import ANY, Asked, Library, PlannedStep, Step
+from chains.runtime.steps.prompts import MAX_VARIABLES, Texts, template_variables
 
 MAX_CHARS = 1024 * 1024
 """Also the limit of a model's answer. A few steps that each repeat the one before could use up the memory."""
@@ -47,7 +47,7 @@ class PlannedText(PlannedStep):
     template: str
 
     def inputs(self, *, system_messages: bool) -> Asked:
-        return {name: (Variable(name=name).json_schema, True) for name in template_variables(self.template)}
+        return dict.fromkeys(template_variables(self.template), (ANY, True))
 
     @property
     def output_schema(self) -> dict[str, Any]:

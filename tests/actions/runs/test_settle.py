@@ -3,7 +3,7 @@
 import pytest
 from django.db import transaction
 
-from chains.actions.runs.settle import Row, settle, settle_lost, write
+from chains.actions.runs.settle import Row, also_settled, settle, settle_lost, write
 from chains.models import Run
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -62,3 +62,60 @@ def test_one_end_that_cannot_be_written_takes_no_other_along():
     assert list(failed) == [bad.pk]
     assert told(good)[0] == "succeeded"
     assert told(Run.objects.get(pk=bad.pk))[0] == "running"
+
+
+# --- What else happens once a run has ended ----------------------------------------------------
+
+
+@pytest.fixture
+def settled():
+    """The ids of runs in the order in which they are settled."""
+    ids = []
+
+    def note(runs):
+        ids.extend(run.pk for run in runs)
+
+    also_settled.append(note)
+    yield ids
+    also_settled.remove(note)
+
+
+def test_every_run_that_ended_is_settled_however_its_row_is_written(settled):
+    alone = ended(Run(chain_slug="joke", source="rest", worker="test"))
+    together = [ended(begun()), ended(Run(chain_slug="joke", source="rest", worker="test"))]
+
+    write([Row(run=alone, ends=True)])
+    write([Row(run=together[0], ends=True, is_there=True), Row(run=together[1], ends=True)])
+
+    assert settled == [alone.pk, *(run.pk for run in together)]
+
+
+def test_a_run_that_begins_is_not_settled_yet(settled):
+    write([Row(run=Run(chain_slug="joke", source="rest", worker="test"), ends=False)])
+
+    assert settled == []
+
+
+def test_lost_runs_are_settled_as_interrupted(settled):
+    run = begun()
+
+    settle_lost(Run.objects.filter(pk=run.pk))
+
+    assert settled == [run.pk]
+    assert told(run)[0] == "interrupted"
+
+
+def test_an_end_is_not_recorded_where_what_belongs_to_it_fails(settled):
+    run = ended(begun())
+
+    def fail(runs):
+        raise RuntimeError("no credit")
+
+    also_settled.append(fail)
+    try:
+        failed = write([Row(run=run, ends=True, is_there=True)])
+    finally:
+        also_settled.remove(fail)
+
+    assert list(failed) == [run.pk]
+    assert told(Run.objects.get(pk=run.pk))[0] == "running"

@@ -1,6 +1,6 @@
 """A plan: what it asks of its caller, and what identifies it."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import pytest
@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from chains.runtime.errors import InvalidInput, InvalidSpec
 from chains.runtime.pricing import Price
+from chains.runtime.steps.base import ANY, PlannedStep
 from tests.runtime.helpers import plan, prompt, step, target
 
 
@@ -190,3 +191,65 @@ def test_a_list_of_messages_has_at_most_1000():
     assert len(TYPED.check_input({"text": "x", "history": [message] * 1000}).data["history"]) == 1000
     with pytest.raises(InvalidInput):
         TYPED.check_input({"text": "x", "history": [message] * 1001})
+
+
+# --- Steps inside steps, and inputs of any type ------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Around(PlannedStep):
+    """A step with others inside it."""
+
+    kind = "around"
+    inside: tuple[PlannedStep, ...]
+
+    @property
+    def children(self):
+        return self.inside
+
+    def inputs(self, *, system_messages):
+        return {"topic": (ANY, True)}
+
+
+def test_a_plan_knows_the_steps_inside_its_steps():
+    inner = replace(BASE, name="inner", prompt_slug="hidden", prompt_version=4)
+    nested = plan(Around(name="outer", inside=(Around(name="middle", inside=(inner,)),)), BASE)
+
+    assert [s.name for s in nested.every_step] == ["outer", "middle", "inner", BASE.name]
+    assert nested.prompts == {"hidden": 4, BASE.prompt_slug: 1}
+
+
+def typed(**variable):
+    return step(asks=prompt("{topic}", variables=({"name": "topic", **variable},)))
+
+
+@pytest.mark.parametrize("any_first", [True, False])
+def test_a_step_that_takes_any_value_takes_the_type_that_another_step_asks_for(any_first):
+    steps = [Around(name="outer", inside=()), typed(type="integer")]
+
+    schema = plan(*(steps if any_first else reversed(steps))).input_schema
+
+    assert schema["properties"]["topic"]["type"] == "integer"
+    assert schema["required"] == ["topic"]
+
+
+@pytest.mark.parametrize("any_first", [True, False])
+def test_a_step_that_takes_any_value_takes_the_default_of_another_step(any_first):
+    steps = [Around(name="outer", inside=()), typed(type="integer", default=7)]
+
+    schema = plan(*(steps if any_first else reversed(steps))).input_schema
+
+    assert schema["properties"]["topic"]["default"] == 7
+    assert "required" not in schema
+
+
+def test_what_only_a_step_of_any_value_asks_for_is_a_required_text():
+    schema = plan(Around(name="outer", inside=())).input_schema
+
+    assert (schema["properties"]["topic"]["type"], schema["required"]) == ("string", ["topic"])
+
+
+def test_what_may_be_absent_elsewhere_is_required_by_a_step_that_needs_it():
+    optional = step(asks=prompt({"placeholder": "topic", "optional": True}, "Hi"))
+
+    assert plan(optional, Around(name="outer", inside=())).input_schema["required"] == ["topic"]

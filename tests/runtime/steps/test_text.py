@@ -133,11 +133,13 @@ def test_what_earlier_steps_give_is_not_asked_for():
     assert chain.input_schema["required"] == ["topic", "style", "end"]
 
 
-def test_a_text_and_a_prompt_that_want_one_name_with_different_types_are_refused():
-    number = prompt("{topic}", variables=({"name": "topic", "type": "integer"},))
+@pytest.mark.parametrize("text_first", [True, False])
+async def test_a_text_takes_the_type_that_a_prompt_gives_to_a_variable(text_first):
+    number = step(name="asks", asks=prompt("{topic}", variables=({"name": "topic", "type": "integer"},)))
+    steps = [text(), number] if text_first else [number, text()]
 
-    with pytest.raises(InvalidSpec, match="Two steps use 'topic' with different types"):
-        _ = plan(text(), step(asks=number)).input_schema
+    assert plan(*steps).input_schema["properties"]["topic"]["type"] == "integer"
+    assert (await run(plan(number, text()), {"topic": 7})).output == "Dear 7"
 
 
 def test_what_comes_out_is_a_text():
