@@ -8,13 +8,7 @@ from chains.runtime.events import Figures
 
 NONE = "\N{EN DASH}"
 UNKNOWN = "unknown"
-STATUS_TEXTS: Mapping[str, str] = {
-    Run.Status.RUNNING: "Running",
-    Run.Status.SUCCEEDED: "Done",
-    Run.Status.FAILED: "Failed",
-    Run.Status.CANCELLED: "Cancelled",
-    Run.Status.INTERRUPTED: "Interrupted",
-}
+STATUS_TEXTS: Mapping[str, str] = dict(Run.Status.choices)
 
 
 def status_text(status: str) -> str:

@@ -12,8 +12,12 @@ from typing import Any
 
 import pytest
 from channels.routing import URLRouter
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
 
-from chains.doors import DOORS
+from chains.doors import DOORS, switches
+from chains.migrations._switches import CloseSwitch
+from chains.models import Chain
 from chains.ws.routing import websocket_application
 from tests.chainhub.test_urls import routes
 from tests.conftest import ROOT
@@ -189,3 +193,36 @@ def test_no_two_doors_have_the_same(field):
     values = [getattr(door, field) for door in DOORS.values()]
 
     assert len(set(values)) == len(values)
+
+
+# --- Chains that exist -------------------------------------------------------------------------
+
+# What every chain had before switches were closed on existing ones.
+FIRST_SWITCHES = {"invoke", "batch", "stream", "stream_events", "stream_log", "playground", "feedback"}
+FIRST_SWITCHES |= {"input_schema", "output_schema", "config_schema"}
+
+
+def test_a_new_switch_is_closed_on_chains_that_exist():
+    """A switch without its migration would open every chain to something that nobody decided about."""
+    loader = MigrationLoader(None)
+    operations = [op for m in loader.disk_migrations.values() for op in m.operations]
+    closed = {op.switch for op in operations if isinstance(op, CloseSwitch)}
+
+    assert set(switches()) - FIRST_SWITCHES == closed
+
+
+def test_closing_a_switch_leaves_the_others_and_can_be_taken_back(shared_db, joke):
+    Chain.objects.update(disabled_endpoints=["batch"])
+    operation = CloseSwitch("whisper")
+
+    with connection.schema_editor(atomic=False) as editor:
+        operation.database_forwards("chains", editor, apps_state(), apps_state())
+    assert Chain.objects.get().disabled_endpoints == ["batch", "whisper"]
+
+    with connection.schema_editor(atomic=False) as editor:
+        operation.database_backwards("chains", editor, apps_state(), apps_state())
+    assert Chain.objects.get().disabled_endpoints == ["batch"]
+
+
+def apps_state():
+    return MigrationLoader(connection).project_state()

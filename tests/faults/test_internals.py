@@ -14,6 +14,9 @@ from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.base import BaseHandler
 from django.core.handlers.exception import response_for_exception
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages.ai import add_ai_message_chunks
+from langchain_core.utils.utils import LC_ID_PREFIX
 from langchain_openai import ChatOpenAI
 from twisted.internet import abstract, tcp
 from twisted.internet.interfaces import IConsumer, IHalfCloseableDescriptor, IPushProducer
@@ -194,3 +197,11 @@ def test_langchain_openai_has_what_calls_without_the_sdk_are_made_of():
         "default_chunk_class",
         "base_generation_info",
     ]
+
+
+def test_langchain_core_has_what_messages_and_models_are_made_of():
+    assert LC_ID_PREFIX == "lc_run-"
+    assert parameters(add_ai_message_chunks) == ["left", "others"]
+    assert all(
+        inspect.isfunction(getattr(BaseChatModel, name)) for name in ("_astream", "_agenerate", "_stream")
+    )

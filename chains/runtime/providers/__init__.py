@@ -41,7 +41,7 @@ class Kind:
         return cast(KindModule, import_module(self.module))
 
 
-KINDS: Mapping[str, Kind] = {
+KINDS: dict[str, Kind] = {
     "demo": Kind(
         label="Demo (built in, no key)",
         needs_endpoint=False,

@@ -16,4 +16,9 @@ class Migration(migrations.Migration):
             name='source',
             field=models.CharField(choices=chains.doors.source_choices, max_length=32),
         ),
+        migrations.AlterField(
+            model_name='run',
+            name='status',
+            field=models.CharField(choices=[('running', 'Running'), ('succeeded', 'Done'), ('failed', 'Failed'), ('cancelled', 'Cancelled'), ('interrupted', 'Interrupted')], default='running', max_length=12),
+        ),
     ]
