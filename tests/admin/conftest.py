@@ -120,11 +120,6 @@ def errors_in(response):
     return found
 
 
-@pytest.fixture(autouse=True)
-def quick_passwords(settings):
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 @pytest.fixture
 def editor(client, staff):
     client.force_login(staff)
