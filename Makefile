@@ -21,7 +21,7 @@ test: export PYTHONDONTWRITEBYTECODE :=
 
 test: $(VENV)/.installed-dev $(JS_CLIENT)  ## Install what the tests need and run them
 	@$(BIN)/python -m pytest -m alone $(ARGS) || [ $$? -eq 5 ]  # 5: none of them was asked for
-	@$(BIN)/python -m pytest -m "not alone" -n 3 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -m "not alone" -n 4 $(ARGS)
 
 check: $(VENV)/.installed-dev  ## Format, lint, import rules, types, migrations, deploy settings
 	@$(BIN)/ruff format --check .

@@ -1,7 +1,9 @@
 """The cast, the chains they run and the servers around them; real parts only."""
 
+import contextlib
 import gc
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -25,6 +27,7 @@ from chains.models import Chain, Prompt, Provider
 from chains.runtime import registry as chains_in_code
 from chains.runtime.spec.chain import parse_spec
 from chains.runtime.steps.prompts import PromptSpec
+from tests.order import pytest_collection_modifyitems, pytest_xdist_make_scheduler  # noqa: F401
 from tests.upstream import Upstream
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -192,9 +195,12 @@ class Server:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Below those that the system gives to connections: until a server listens, one could take it."""
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def database_url() -> str:
@@ -229,7 +235,7 @@ def start_server(log: Path, *, process_group: int | None = None, **environment: 
             process_group=process_group,
         )
     server = Server(url=f"http://127.0.0.1:{port}", process=process, log=log)
-    wait_until(lambda: answers(f"{server.url}/readyz"), seconds=30, or_say=log.read_text)
+    wait_until(lambda: answers(f"{server.url}/readyz"), seconds=60, or_say=log.read_text)
     return server
 
 

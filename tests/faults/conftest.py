@@ -25,20 +25,28 @@ StartServer = Callable[..., Server]
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[StartServer]:
     """Starts a server with these variables and options; after the test none of its processes lives."""
+    with servers(tmp_path) as start:
+        yield start
+
+
+@contextlib.contextmanager
+def servers(logs: Path) -> Iterator[StartServer]:
     started: list[Server] = []
 
     def start(**options: Any) -> Server:
-        started.append(start_server(tmp_path / f"log{len(started)}", **options))
+        started.append(start_server(logs / f"log{len(started)}", **options))
         return started[-1]
 
-    yield start
-    for server in started:
-        workers = children(server.process.pid)
-        server.process.kill()
-        server.process.wait(10)
-        for worker in workers:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(worker, signal.SIGKILL)
+    try:
+        yield start
+    finally:
+        for server in started:
+            workers = children(server.process.pid)
+            server.process.kill()
+            server.process.wait(10)
+            for worker in workers:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(worker, signal.SIGKILL)
 
 
 def children(pid: int) -> set[int]:

@@ -11,7 +11,7 @@ import pytest
 from chains.models import Run
 from tests.conftest import add_chain, add_prompt, step, stop_server, wait_until
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.alone]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 REQUESTS, AT_ONCE = 2000, 40
 # Connections of the database's pool and of threads come and go.

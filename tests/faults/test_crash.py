@@ -16,7 +16,7 @@ from tests.conftest import ROOT, Server, database_url, wait_until
 from tests.faults.conftest import ask
 from tests.upstream import answers, held, silent
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.alone]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 STREAM, INVOKE = "/chains/poem/stream", "/chains/poem/invoke"
 # It says "one", and no more.

@@ -18,8 +18,6 @@ from tests.chainhub.test_quickstart import quickstart
 from tests.conftest import ROOT, answers, environment_of_servers, free_port, rename_table, wait_until
 from tests.faults.conftest import Load, open_socket
 
-pytestmark = pytest.mark.alone
-
 
 def test_a_server_without_its_database_says_so_and_comes_back(tmp_path):
     home, away = tmp_path / "home", tmp_path / "away"
@@ -103,6 +101,7 @@ def test_a_socket_outlives_a_fault_of_the_database(start, alice, joke, table, me
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.alone
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no connections that could be cut.")
 def test_cut_connections_lose_no_record(start, alice_key, joke):
     server = start()

@@ -20,7 +20,7 @@ from chains.models import Run
 from tests.conftest import ROOT, Server, add_chain, add_prompt, database_url, step, wait_until
 from tests.faults.conftest import ask, connection_to, open_socket
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.alone]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 ENDLESS = "/chains/endless/stream"
 WORDS = 60
@@ -265,7 +265,7 @@ def test_a_port_that_is_taken_is_an_error(server):
         cwd=ROOT,
         env=variables,
         capture_output=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
 

@@ -6,15 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from chains.models import Run
 from tests.conftest import Server, add_chain, add_prompt, step, wait_until
-from tests.faults.conftest import Load, StartServer, ask, children, connection_to
+from tests.faults.conftest import Load, StartServer, ask, children, connection_to, servers
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.alone]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 COUNT = 3
 
@@ -35,8 +36,19 @@ def sockets(pid: int) -> int:
 @pytest.fixture
 def trio(start: StartServer) -> Server:
     """One server of three processes."""
+    return start_trio(start)
+
+
+@pytest.fixture(scope="module")
+def lasting_trio(django_db_setup, django_db_blocker, tmp_path_factory) -> Iterator[Server]:
+    """One that serves several tests, which run in their order here."""
+    with servers(tmp_path_factory.mktemp("trio")) as start:
+        yield start_trio(start)
+
+
+def start_trio(start: StartServer) -> Server:
     server = start(WEB_CONCURRENCY=str(COUNT))
-    wait_until(lambda: readies(server) == COUNT, seconds=20, or_say=server.log.read_text)
+    wait_until(lambda: readies(server) == COUNT, seconds=60, or_say=server.log.read_text)
     return server
 
 
@@ -51,18 +63,38 @@ def slow(demo):
     return add_chain("slow", step("slow", extra={"delay_ms": 100, "words": 40}))
 
 
-def test_one_of_three_is_killed_under_load(trio, alice_key, joke):
-    before = children(trio.process.pid)
-    with Load(trio, alice_key, callers=8) as load:
+# --- While they serve --------------------------------------------------------------------------
+
+
+@pytest.mark.alone
+def test_connections_are_shared_out(lasting_trio):
+    workers = children(lasting_trio.process.pid)
+    idle = {worker: sockets(worker) for worker in workers}
+    connections = [connection_to(lasting_trio) for _ in range(60)]
+    try:
+        for connection in connections:
+            connection.connect()
+        wait_until(lambda: sum(map(sockets, workers)) == sum(idle.values()) + 60)
+
+        assert min(sockets(worker) - idle[worker] for worker in workers) >= 3
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+@pytest.mark.alone
+def test_one_of_three_is_killed_under_load(lasting_trio, alice_key, joke):
+    before = children(lasting_trio.process.pid)
+    with Load(lasting_trio, alice_key, callers=8) as load:
         wait_until(lambda: len(load.answers) > 100)
 
         killed = min(before)
         os.kill(killed, signal.SIGKILL)
         at = time.monotonic()
-        wait_until(lambda: readies(trio) == COUNT + 1, or_say=trio.log.read_text)
+        wait_until(lambda: readies(lasting_trio) == COUNT + 1, or_say=lasting_trio.log.read_text)
         back_after_s = time.monotonic() - at
 
-        after = children(trio.process.pid)
+        after = children(lasting_trio.process.pid)
         (successor,) = after - before
         seen = len(load.answers)
         wait_until(lambda: len(load.answers) > seen + 200)
@@ -74,23 +106,31 @@ def test_one_of_three_is_killed_under_load(trio, alice_key, joke):
     assert lost <= 8
     assert load.since(at + 0.2)
     assert all(load.since(at + 0.2))
-    assert "was killed by signal 9; the next one starts now" in trio.log.read_text()
+    assert "was killed by signal 9; the next one starts now" in lasting_trio.log.read_text()
     wait_until(lambda: not Run.objects.running().exists(), or_say=lambda: "Its runs are not interrupted.")
 
 
-def test_connections_are_shared_out(trio):
-    workers = children(trio.process.pid)
-    idle = {worker: sockets(worker) for worker in workers}
-    connections = [connection_to(trio) for _ in range(60)]
-    try:
-        for connection in connections:
-            connection.connect()
-        wait_until(lambda: sum(map(sockets, workers)) == sum(idle.values()) + 60)
+@pytest.mark.alone
+def test_metrics_are_those_of_all_processes(lasting_trio, root_key, demo):
+    add_prompt("counted")
+    add_chain("counted", step("counted"))
+    for _ in range(30):
+        assert ask(lasting_trio, root_key, "/chains/counted/invoke").status == 200
+    counted = 'chainhub_runs_total{chain="counted",source="rest",status="succeeded"} 30.0'
+    assert [counted in metrics(lasting_trio, root_key) for _ in range(6)] == [True] * 6
 
-        assert min(sockets(worker) - idle[worker] for worker in workers) >= 3
-    finally:
-        for connection in connections:
-            connection.close()
+    os.kill(min(children(lasting_trio.process.pid)), signal.SIGKILL)
+
+    assert counted in metrics(lasting_trio, root_key)
+
+
+def metrics(server: Server, key: str) -> str:
+    connection = connection_to(server)
+    connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {key}"})
+    return connection.getresponse().read().decode()
+
+
+# --- When they stop ----------------------------------------------------------------------------
 
 
 def stop_as_user(server: Server) -> None:
@@ -151,23 +191,6 @@ def test_without_their_supervisor_they_end_too(trio, alice_key, slow):
 
     assert stream.read().decode().rstrip().endswith("event: end")
     wait_until(lambda: not any(map(lives, workers)), or_say=trio.log.read_text)
-
-
-def test_metrics_are_those_of_all_processes(trio, root_key, joke):
-    for _ in range(30):
-        assert ask(trio, root_key, "/chains/joke/invoke").status == 200
-    counted = 'chainhub_runs_total{chain="joke",source="rest",status="succeeded"} 30.0'
-    assert [counted in metrics(trio, root_key) for _ in range(6)] == [True] * 6
-
-    os.kill(min(children(trio.process.pid)), signal.SIGKILL)
-
-    assert counted in metrics(trio, root_key)
-
-
-def metrics(server: Server, key: str) -> str:
-    connection = connection_to(server)
-    connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {key}"})
-    return connection.getresponse().read().decode()
 
 
 def test_a_wrong_number_of_processes_is_told(tmp_path):

@@ -16,8 +16,6 @@ import pytest
 
 from tests.conftest import ROOT, answers, free_port, wait_until
 
-pytestmark = pytest.mark.alone
-
 MB = 1024 * 1024
 UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -220,6 +218,7 @@ def test_after_a_body_the_connection_serves_on(flood):
 # --- Clients that take nothing -----------------------------------------------------------------
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("opening", "kind"), [(STREAM, "http /stream"), (UPGRADE, "websocket /ws")])
 def test_a_client_that_takes_nothing_costs_no_memory_and_is_dropped(flood, opening, kind):
     server = flood(stall_s=2)

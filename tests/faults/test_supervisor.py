@@ -4,13 +4,11 @@ import asyncio
 import resource
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from chainhub.server.processes import Supervisor, listen
-
-pytestmark = pytest.mark.alone
 
 # They get the number of their lifeline, and say "ready" on it.
 READY = "import os, sys, time; os.write(int(sys.argv[1]), b'.');"
@@ -25,8 +23,13 @@ def signals_of_pytest() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-def supervise(script: str, *, stop_after_s: float | None = None, **options) -> tuple[bool, list[int]]:
-    """Whether it ended well, and the process ids in the order in which they ended."""
+def supervise(
+    script: str, *, stop_when: Callable[[list[int]], bool] | None = None, **options
+) -> tuple[bool, list[int]]:
+    """Whether it ended well, and the process ids in the order in which they ended.
+
+    It is told to stop when those that have ended say so.
+    """
     buried: list[int] = []
 
     async def run() -> bool:
@@ -36,11 +39,19 @@ def supervise(script: str, *, stop_after_s: float | None = None, **options) -> t
             buried=buried.append,
             **{"count": 2, "stop_within_s": 5, **options},
         )
-        if stop_after_s is not None:
-            asyncio.get_running_loop().call_later(stop_after_s, supervisor.stop)
-        return await supervisor.run()
+        running = asyncio.create_task(supervisor.run())
+        if stop_when is not None:
+            await happens(lambda: stop_when(buried))
+            supervisor.stop()
+        return await running
 
     return asyncio.run(run()), buried
+
+
+async def happens(it: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not it():  # noqa: ASYNC110 - what a process does sets no event here
+            await asyncio.sleep(0.01)
 
 
 def test_where_none_gets_ready_the_server_stops(caplog):
@@ -52,7 +63,12 @@ def test_where_none_gets_ready_the_server_stops(caplog):
 
 
 def test_one_that_keeps_dying_is_replaced_ever_later(caplog):
-    _, buried = supervise(READY + "time.sleep(0.05)", stop_after_s=2)
+    began = time.monotonic()
+
+    _, buried = supervise(
+        READY + "time.sleep(0.05)",
+        stop_when=lambda buried: len(buried) >= 6 and time.monotonic() - began >= 2,
+    )
 
     # Two at once, two right after them, two after a second; the next ones would come two seconds later.
     assert len(buried) == 6
@@ -75,11 +91,14 @@ def test_one_that_cannot_be_started_is_tried_again(caplog):
             count=1,
             stop_within_s=5,
         )
-        loop = asyncio.get_running_loop()
-        loop.call_later(0.2, lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (8, hard)))
-        loop.call_later(1, lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard)))
-        loop.call_later(2.5, supervisor.stop)
-        return await supervisor.run()
+        running = asyncio.create_task(supervisor.run())
+        await happens(lambda: "is ready" in caplog.text)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (8, hard))
+        await happens(lambda: "could not be started" in caplog.text)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        await happens(lambda: caplog.text.count("is ready") >= 2)
+        supervisor.stop()
+        return await running
 
     try:
         ended_well = asyncio.run(run())
@@ -87,7 +106,6 @@ def test_one_that_cannot_be_started_is_tried_again(caplog):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
     assert "could not be started ([Errno 24] Too many open files); the next one starts" in caplog.text
-    assert caplog.text.count("is ready") >= 2
     assert ended_well
 
 
@@ -97,7 +115,10 @@ def test_one_that_hangs_before_it_is_ready_is_killed(tmp_path, caplog):
     script = f"if os.path.exists('{seen}'): time.sleep(60)\nopen('{seen}', 'w'); "
 
     ended_well, buried = supervise(
-        f"import os, sys, time\n{script}{READY}time.sleep(0.1)", count=1, stop_after_s=2, ready_within_s=0.5
+        f"import os, sys, time\n{script}{READY}time.sleep(0.1)",
+        count=1,
+        stop_when=lambda buried: len(buried) >= 2,
+        ready_within_s=1.5,
     )
 
     assert ended_well
@@ -108,7 +129,11 @@ def test_one_that_hangs_before_it_is_ready_is_killed(tmp_path, caplog):
 def test_one_that_does_not_end_is_killed(caplog):
     began = time.monotonic()
 
-    ended_well, buried = supervise(READY + "time.sleep(60)", stop_after_s=1, stop_within_s=0.5)
+    ended_well, buried = supervise(
+        READY + "time.sleep(60)",
+        stop_when=lambda _: caplog.text.count("is ready") == 2,
+        stop_within_s=0.5,
+    )
 
     assert not ended_well
     assert len(buried) == 2

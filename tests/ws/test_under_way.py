@@ -12,9 +12,6 @@ from tests.conftest import wait_until
 from tests.upstream import answers, held, silent
 from tests.ws.conftest import close_code
 
-# Much of it is about what has happened within a second.
-pytestmark = pytest.mark.alone
-
 # For so long a process knows who a session belongs to, whatever another one does to it meanwhile.
 KNOWN_S = known_sessions.keep_s + 0.1
 
@@ -68,6 +65,7 @@ def test_two_starts_at_once_begin_one_run(open_socket, poem, upstream):
     assert Run.objects.count() == 1
 
 
+@pytest.mark.alone
 def test_a_cancelled_run_ends_at_once_and_the_socket_goes_on(open_socket, poem, upstream):
     upstream.script(held("one two"))
     socket = open_socket("poem")
@@ -108,6 +106,7 @@ def test_a_cancel_without_a_run_is_no_fault_and_does_not_touch_the_next(open_soc
     assert socket.run()[-1]["type"] == "finished"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("abrupt", [False, True], ids=["closed", "dropped"])
 def test_a_socket_that_goes_away_takes_its_run_along(open_socket, poem, upstream, abrupt):
     upstream.script(silent())
@@ -124,6 +123,7 @@ def test_a_socket_that_goes_away_takes_its_run_along(open_socket, poem, upstream
     wait_until(lambda: statuses() == ["cancelled"], seconds=2)
 
 
+@pytest.mark.alone
 def test_a_socket_that_goes_away_in_the_middle_of_the_answer_takes_its_run_along(open_socket, poem, upstream):
     upstream.script(held("one two"))
     socket = open_socket("poem")

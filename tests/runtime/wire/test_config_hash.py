@@ -127,12 +127,12 @@ def bomb() -> str:
 def test_a_bomb_is_refused_without_being_unpacked(bomb):
     assert len(bomb) < 4000
     tracemalloc.start()
-    began = time.process_time()
+    began = time.thread_time()
 
     with pytest.raises(InvalidConfigHash):
         decode_config_hash(bomb)
 
-    seconds, (_, peak) = time.process_time() - began, tracemalloc.get_traced_memory()
+    seconds, (_, peak) = time.thread_time() - began, tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 2_000_000
     assert seconds < 1
@@ -140,9 +140,9 @@ def test_a_bomb_is_refused_without_being_unpacked(bomb):
 
 @pytest.mark.parametrize("text", ["N" * 300_000, "A" * 300_000, "-" * 300_000, "N4XyA" * 60_000])
 def test_a_huge_hash_is_refused_or_read_at_once(text):
-    began = time.process_time()
+    began = time.thread_time()
 
     with suppress(InvalidConfigHash):
         decode_config_hash(text)
 
-    assert time.process_time() - began < 1
+    assert time.thread_time() - began < 1
