@@ -8,12 +8,16 @@ from xdist.scheduler import LoadScopeScheduling
 UNITS = (
     ("tests/faults/test_processes.py",),
     ("tests/faults/test_drain.py",),
+    (
+        "tests/faults/test_crash.py",
+        "tests/ws/",
+        "tests/chainhub/test_shortway.py",
+        "tests/api/test_sockets.py",
+    ),
     ("tests/browser/",),
     ("tests/chainhub/test_quickstart.py",),
     ("tests/compat/",),
     ("tests/faults/test_server.py",),
-    ("tests/faults/test_crash.py",),
-    ("tests/ws/", "tests/chainhub/test_shortway.py", "tests/api/test_sockets.py"),
     ("tests/faults/test_database.py",),
     ("tests/faults/test_cancelled.py",),
 )

@@ -41,19 +41,23 @@ def trio(start: StartServer) -> Server:
 
 @pytest.fixture(scope="module")
 def lasting_trio(django_db_setup, django_db_blocker, tmp_path_factory) -> Iterator[Server]:
-    """One that serves several tests, which run in their order here."""
+    """One that serves several tests, in their order here; the last one stops it."""
     with servers(tmp_path_factory.mktemp("trio")) as start:
         yield start_trio(start)
 
 
 def start_trio(start: StartServer) -> Server:
     server = start(WEB_CONCURRENCY=str(COUNT))
-    wait_until(lambda: readies(server) == COUNT, seconds=60, or_say=server.log.read_text)
+    wait_until(lambda: all_are_ready(server), seconds=60, or_say=server.log.read_text)
     return server
 
 
 def readies(server: Server) -> int:
     return server.log.read_text().count("is ready")
+
+
+def all_are_ready(server: Server) -> bool:
+    return readies(server) == COUNT + server.log.read_text().count("was killed by signal 9")
 
 
 @pytest.fixture
@@ -130,6 +134,24 @@ def metrics(server: Server, key: str) -> str:
     return connection.getresponse().read().decode()
 
 
+@pytest.mark.alone
+def test_told_once_more_they_hurry(lasting_trio, alice_key, endless):
+    wait_until(lambda: all_are_ready(lasting_trio), seconds=60, or_say=lasting_trio.log.read_text)
+    streams = [ask(lasting_trio, alice_key, "/chains/endless/stream") for _ in range(6)]
+    workers = children(lasting_trio.process.pid)
+
+    lasting_trio.process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert lasting_trio.process.poll() is None
+    lasting_trio.process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+
+    assert lasting_trio.process.wait(10) == 0
+    assert time.monotonic() - began < 4
+    assert all("event: error" in stream.read().decode() for stream in streams)
+    assert not any(map(lives, workers))
+
+
 # --- When they stop ----------------------------------------------------------------------------
 
 
@@ -164,22 +186,6 @@ def test_told_to_stop_all_of_them_finish_what_runs(trio, alice_key, slow, stop):
     assert trio.process.wait(10) == 0
     assert trio.log.read_text().count("Stopping: ") == COUNT
     assert set(Run.objects.values_list("status", flat=True)) == {"succeeded"}
-
-
-def test_told_once_more_they_hurry(trio, alice_key, endless):
-    streams = [ask(trio, alice_key, "/chains/endless/stream") for _ in range(6)]
-    workers = children(trio.process.pid)
-
-    trio.process.send_signal(signal.SIGINT)
-    time.sleep(0.5)
-    assert trio.process.poll() is None
-    trio.process.send_signal(signal.SIGINT)
-    began = time.monotonic()
-
-    assert trio.process.wait(10) == 0
-    assert time.monotonic() - began < 4
-    assert all("event: error" in stream.read().decode() for stream in streams)
-    assert not any(map(lives, workers))
 
 
 def test_without_their_supervisor_they_end_too(trio, alice_key, slow):
