@@ -39,7 +39,7 @@ KEY = "sk-test-0123456789abcdef"
 
 # One loop and one server for all: langchain-openai shares one HTTP client per base URL in the
 # process, its kept connections cannot be used from another loop, and a new one costs 0.1 s.
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.alone]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.fixture(scope="module")
