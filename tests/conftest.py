@@ -235,7 +235,11 @@ def start_server(log: Path, *, process_group: int | None = None, **environment: 
             process_group=process_group,
         )
     server = Server(url=f"http://127.0.0.1:{port}", process=process, log=log)
-    wait_until(lambda: answers(f"{server.url}/readyz"), seconds=60, or_say=log.read_text)
+    try:
+        wait_until(lambda: answers(f"{server.url}/readyz"), seconds=60, or_say=log.read_text)
+    except BaseException:
+        process.kill()
+        raise
     return server
 
 
