@@ -26,7 +26,7 @@ export class Thumbs {
     this.commentRow = slot("thumbs-comment");
     this.comment = slot("comment");
     for (const button of this.buttons) {
-      button.addEventListener("click", () => this.#give({ score: Number(button.dataset.score) }));
+      button.addEventListener("click", () => this.#judge(Number(button.dataset.score)));
     }
     slot("comment-send").addEventListener("click", () => this.#sendComment());
     this.comment.addEventListener("keydown", (event) => {
@@ -48,6 +48,11 @@ export class Thumbs {
 
   hide() {
     this.element.hidden = true;
+  }
+
+  // The server replaces all of the earlier feedback. The comment belongs to the score, so the same score keeps it.
+  #judge(score) {
+    this.#give(score === this.#given.score ? this.#given : { score });
   }
 
   #sendComment() {

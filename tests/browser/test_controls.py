@@ -116,6 +116,10 @@ async def test_an_answer_can_be_judged_with_words(open_page, alice_session, choo
 
     await page.goto(f"/runs/{feedback.run_id}/")
     await expect(page.get_by_text("No dogs")).to_be_visible()
+    await page.get_by_role("button", name="Bad answer").click()
+    await expect(page.locator("[data-thumbs-said]")).to_have_text("You found this answer bad.")
+    await feedback.arefresh_from_db()
+    assert (feedback.score, feedback.comment) == (0, "No dogs")
     await page.get_by_role("button", name="Good answer").click()
     await expect(page.get_by_role("button", name="Bad answer")).to_have_attribute("aria-pressed", "false")
     await feedback.arefresh_from_db()
