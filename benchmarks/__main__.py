@@ -77,7 +77,8 @@ GROWTH, START = "memory growth over 20,000 invokes", "cold start to ready"
 async def measure(only: str, rounds: int) -> None:
     logs = Path(tempfile.mkdtemp(prefix="bench-"))
     rows: list[Row] = []
-    with servers.upstream(logs), servers.langserve(logs) as peer, servers.chainhub(logs) as hub:
+    installed = servers.install()
+    with servers.upstream(logs), servers.langserve(logs) as peer, servers.chainhub(logs, installed) as hub:
         for server in (hub, peer):
             await figures.warm(server)
         async for row in every_row(hub, peer, only, rounds):

@@ -136,15 +136,19 @@ def langserve(logs: Path) -> Iterator[Server]:
         yield Server(name="LangServe", pid=running.pid, target=Target(port=PEER_PORT), started_s=started_s)
 
 
-@contextmanager
-def chainhub(
-    logs: Path,
-    *,
-    root: Path = ROOT,
-    port: int = CHAINHUB_PORT,
-    database: str = "chainhub_bench",
-) -> Iterator[Server]:
-    """Run the ChainHub in ``root`` on a new PostgreSQL database, with a key and the same chain as LangServe.
+@dataclass(frozen=True, kw_only=True)
+class Installation:
+    """A revision of ChainHub with its database, ready to be served."""
+
+    root: Path
+    environment: dict[str, str]
+    target: Target
+
+
+def install(
+    *, root: Path = ROOT, port: int = CHAINHUB_PORT, database: str = "chainhub_bench"
+) -> Installation:
+    """The ChainHub of ``root`` on a fresh PostgreSQL database, with a key and a chain of the same form.
 
     ``root`` may contain another revision. It needs ``benchmarks.seed``, which prints a key and a session,
     and ``manage.py serve``.
@@ -157,11 +161,17 @@ def chainhub(
         headers=f"Authorization: Bearer {login['key']}\r\n",
         cookie=f"sessionid={login['session']}",
     )
-    log = logs / f"{database}.log"
+    return Installation(root=root, environment=environment, target=target)
+
+
+@contextmanager
+def chainhub(logs: Path, installed: Installation) -> Iterator[Server]:
+    port = installed.target.port
+    log = logs / f"chainhub-{port}.log"
     command = [sys.executable, "manage.py", "serve"]
-    with process(command, core=SERVER_CORE, log=log, root=root, **environment) as running:
+    with process(command, core=SERVER_CORE, log=log, root=installed.root, **installed.environment) as running:
         started_s = wait_for(f"http://127.0.0.1:{port}/readyz", running, log)
-        yield Server(name="ChainHub", pid=running.pid, target=target, started_s=started_s)
+        yield Server(name="ChainHub", pid=running.pid, target=installed.target, started_s=started_s)
 
 
 def chainhub_environment(port: int, database: str) -> dict[str, str]:
