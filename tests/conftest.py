@@ -34,9 +34,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_collection_finish() -> None:
-    """What is loaded by now stays: the collector need not walk it again and again."""
+    """What is loaded by now stays."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_sessionfinish() -> None:

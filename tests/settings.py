@@ -1,6 +1,10 @@
 """The product's settings for tests: nothing of a developer's own .env, quick passwords, a fresh database."""
 
+import gc
 import os
+
+# Until all tests are collected: what is imported stays, and the collector would walk it again and again.
+gc.disable()
 
 os.environ |= {"DEBUG": "on", "ENV_FILE": os.devnull}
 for _name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ALLOWED_HOSTS", "ALLOWED_ORIGINS", "ADMIN_PATH"):
