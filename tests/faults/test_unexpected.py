@@ -139,7 +139,7 @@ def test_of_a_stream(broken, logged, path):
         with pytest.raises((http.client.IncompleteRead, ConnectionError)):
             ask(broken, "POST", path)
 
-    wait_until(lambda: len(logged()) == 2)
+    wait_until(lambda: len(logged()) == 2, or_say=lambda: "\n".join(logged()))
     assert all(is_the_one_traceback([record], "ValueError") for record in logged())
     assert "failed=True" in broken.log.read_text()
 
