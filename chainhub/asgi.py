@@ -1,5 +1,6 @@
 """The ASGI application: Django for HTTP, Channels for WebSockets."""
 
+import asyncio
 import os
 from typing import Any
 
@@ -33,9 +34,11 @@ def logged(application: Any) -> Any:
         scope.get("chainhub.notes", {})["request"] = request_id.get()
         try:
             await application(scope, receive, send)
-        except Exception as error:
-            # A WebSocket handshake failed, or a response that has already begun. Only the server can
-            # abort those.
+        except (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            # A WebSocket handshake failed, or a response that has already begun, or it is no Exception, such
+            # as a panic of an extension module. Only the server can abort those.
             for_caller(error)
             raise
 

@@ -9,7 +9,7 @@ from chains.runtime.errors import ChainHubError, DatabaseUnavailable
 logger = logging.getLogger(__name__)
 
 
-def for_caller(error: Exception) -> ChainHubError:
+def for_caller(error: BaseException) -> ChainHubError:
     """The error to send for ``error``; an unexpected exception is logged and its details are hidden."""
     if isinstance(error, ChainHubError):
         return error

@@ -16,10 +16,16 @@ ROOT_URLCONF = "tests.faults.broken"
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 
 
+class Panic(BaseException):
+    """What an extension module raises where it cannot go on."""
+
+
 def raise_if_asked(get_response: Any) -> Any:
     def middleware(request: HttpRequest) -> Any:
         if request.path == "/middleware":
             raise ValueError(f"A middleware was asked with {request.headers}")
+        if request.path == "/panic":
+            raise Panic(f"A middleware was asked with {request.headers}")
         return get_response(request)
 
     return middleware

@@ -101,6 +101,11 @@ def test_of_a_middleware(broken, logged):
     assert is_the_one_traceback(logged(), "ValueError")
 
 
+def test_of_what_is_no_exception(broken, logged):
+    assert ask(broken, "GET", "/panic")[0] == 500
+    assert is_the_one_traceback(logged(), "tests.faults.broken.Panic")
+
+
 def test_of_an_answer_that_cannot_be_sent(broken, logged):
     assert ask(broken, "GET", "/cookie")[0] == 500
     assert is_the_one_traceback(logged(), "UnicodeEncodeError")

@@ -210,7 +210,7 @@ class _LangChainWords:
             kind=WORDS.get(event.kind, "chain"),
             name=event.name,
             input=value,
-            tags=[*root.tags, f"seq:step:{parent.members}"],
+            tags=[f"seq:step:{parent.members}", *root.tags],
             metadata={**root.metadata, **about},
             parents=[*parent.parents, parent.run_id],
         )

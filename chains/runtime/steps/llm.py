@@ -338,15 +338,17 @@ class _Parts:
         await self._emit("prompt", "started", values)
         await self._emit("prompt", "finished", ChatPromptValue(messages=messages))
         answers = _with_metadata(answers, call_id=self.call_id)
+        is_text = self.step.parser.kind == "text"
         emitted: list[Any] = []
         async with aclosing(self.step.pieces_of(self._model(messages, answers))) as pieces:
             async for piece in pieces:
                 if not emitted:
                     await self._emit("parser", "started")
-                await self._emit("parser", "streamed", piece)
                 emitted.append(piece)
+                # Other parsers read the complete answer, so they give what they read at their end.
+                await self._emit("parser", "streamed" if is_text else "finished", piece)
                 yield piece
-        if emitted and self.step.parser.kind != "message":
+        if emitted and is_text:
             await self._emit("parser", "finished", self.step.whole(emitted))
 
     async def _model(self, messages: list[BaseMessage], answers: Answers) -> Answers:

@@ -325,3 +325,16 @@ async def test_what_looks_like_one_of_langchains_objects_stays_data(upstream, mo
     await run(two, {"topic": secret}, streaming=streaming)
 
     assert [r.body["messages"][0]["content"] for r in upstream.requests] == [secret, secret]
+
+
+# --- Before the first step ---------------------------------------------------------------------
+
+
+@BOTH
+async def test_no_step_runs_where_a_later_one_cannot(upstream, streaming):
+    two = plan(step(target(upstream), name="first"), step(target(), asks="{first}", extra={"unknown": 1}))
+
+    with pytest.raises(errors.InvalidSpec, match="unknown"):
+        await run(two, streaming=streaming)
+
+    assert upstream.requests == []
