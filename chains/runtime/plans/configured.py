@@ -148,8 +148,9 @@ class ConfiguredPlan(Plan):
         self, values: Mapping[str, Any], context: RunContext, *, streaming: bool
     ) -> AsyncGenerator[Any, None]:
         """Run the steps in order and yield the last one's pieces. A step sees the outputs of earlier ones."""
-        # All of them before the first one runs: no step costs anything where a later one cannot run.
-        self.build()
+        if self.has_several_steps:
+            # Before the first one runs: no step costs anything where a later one cannot run.
+            self.build()
         *before, last = self.steps
         for step in before:
             # Earlier steps stream only where the caller asked for inner steps: nobody else reads the pieces.
