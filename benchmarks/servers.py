@@ -119,9 +119,11 @@ def upstream(logs: Path) -> Iterator[None]:
     command = [sys.executable, "benchmarks/upstream.py", str(UPSTREAM_PORT)]
     log = logs / "upstream.log"
     with process(command, core=LOAD_CORE, log=log) as running:
-        while "ready" not in log.read_text():
+        while not log.read_text().startswith("ready"):
             if running.poll() is not None:
-                raise SystemExit(f"The upstream does not start:\n{log.read_text()[-3000:]}")
+                raise SystemExit(
+                    f"The upstream did not start. Is another benchmark running?\n{log.read_text()}"
+                )
             time.sleep(0.05)
         yield
 
