@@ -70,9 +70,10 @@ def buried_cpu_s(pid: int) -> float:
 
 
 def be_the_load() -> None:
-    """Keep this process and its children off the server's core. SIGTERM ends all of them."""
+    """Keep this process and its children off the server's core. SIGTERM and SIGHUP end all of them."""
     os.sched_setaffinity(0, {LOAD_CORE})
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(1))
 
 
 @contextmanager
