@@ -16,10 +16,12 @@ from chains.admin.steps.base import Records
 from chains.runtime.spec.chain import Spec
 from chains.runtime.spec.options import AnyOption
 from chains.runtime.steps.base import DEFAULT
-from chains.runtime.steps.llm import MaxTokensOption, TemperatureOption
+from chains.runtime.steps.llm import LLMStep, NumberOption
 
 OPTION: TypeAdapter[AnyOption] = TypeAdapter(AnyOption)
-WITH_LIMITS = (TemperatureOption.model_fields["field"].default, MaxTokensOption.model_fields["field"].default)
+WITH_LIMITS = {
+    kind.model_fields["field"].default for kind in LLMStep.options if issubclass(kind, NumberOption)
+}
 
 
 def choices_help() -> str:

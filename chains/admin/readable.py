@@ -11,7 +11,7 @@ from chains.runtime.spec.chain import Spec
 from chains.runtime.spec.options import AnyOption
 from chains.runtime.steps import DEFAULT_KIND
 from chains.runtime.steps.base import Step
-from chains.runtime.steps.llm import MaxTokensOption, TemperatureOption
+from chains.runtime.steps.llm import NumberOption
 from chains.runtime.steps.prompts import Placeholder, PromptSpec, Variable
 
 # Words are compared only in lines of at most this many characters: the time grows with the square of it.
@@ -58,7 +58,7 @@ def _step_text(number: int, step: Step) -> str:
 def _option_text(option: AnyOption) -> str:
     what = option.field.replace("_", " ")
     lines = [f"── callers may choose {option.name}: the {what} of {option.step}"]
-    if isinstance(option, TemperatureOption | MaxTokensOption):
+    if isinstance(option, NumberOption):
         lines.append(f"from {option.minimum:.10g} to {option.maximum:.10g}")
     lines += choices_text(option).splitlines()
     if option.description:

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import uuid4
 
 from langchain_core.messages import AIMessageChunk, BaseMessage
@@ -48,6 +48,43 @@ class Params(Frozen):
 # --- Options for callers -----------------------------------------------------------------------
 
 
+class NumberOption(Option):
+    """A number within limits, for the parameter that has the name of the option's field."""
+
+    number: ClassVar[type[int] | type[float]]
+    minimum: float
+    maximum: float
+
+    @model_validator(mode="after")
+    def _leaves_room(self) -> Self:
+        if self.minimum > self.maximum:
+            raise ValueError("The minimum is above the maximum.")
+        return self
+
+    def json_schema(self, step: "LLMStep") -> dict[str, Any]:
+        kind = "integer" if self.number is int else "number"
+        limits = {"type": kind, "minimum": self.minimum, "maximum": self.maximum}
+        return limits | _default(getattr(step.params, self.field))
+
+    def applied(self, step: "LLMStep", value: Any) -> "LLMStep":
+        params = step.params.model_copy(update={self.field: self.number(value)})
+        return step.model_copy(update={"params": params})
+
+
+class TemperatureOption(NumberOption):
+    number = float
+    field: Literal["temperature"] = "temperature"
+    minimum: Annotated[float, Field(ge=0, le=2)] = 0
+    maximum: Annotated[float, Field(ge=0, le=2)] = 2
+
+
+class MaxTokensOption(NumberOption):
+    number = int
+    field: Literal["max_tokens"] = "max_tokens"
+    minimum: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    maximum: Annotated[int, Field(ge=1, le=1_000_000)]
+
+
 class ModelOption(Option):
     field: Literal["model"] = "model"
     choices: tuple[Model, ...] = Field(min_length=1, max_length=50)
@@ -65,53 +102,33 @@ class ModelOption(Option):
         return step.model_copy(update={"model": value})
 
 
-class TemperatureOption(Option):
-    field: Literal["temperature"] = "temperature"
-    minimum: Annotated[float, Field(ge=0, le=2)] = 0
-    maximum: Annotated[float, Field(ge=0, le=2)] = 2
+class NamedOption(Option):
+    """Choices that callers select by name; the name ``default`` selects the step's own setting."""
 
-    @model_validator(mode="after")
-    def _leaves_room(self) -> "TemperatureOption":
-        return _in_order(self)
-
-    def json_schema(self, step: "LLMStep") -> dict[str, Any]:
-        limits = {"type": "number", "minimum": self.minimum, "maximum": self.maximum}
-        return limits | _default(step.params.temperature)
-
-    def applied(self, step: "LLMStep", value: Any) -> "LLMStep":
-        return _with_params(step, temperature=float(value))
-
-
-class MaxTokensOption(Option):
-    field: Literal["max_tokens"] = "max_tokens"
-    minimum: Annotated[int, Field(ge=1, le=1_000_000)] = 1
-    maximum: Annotated[int, Field(ge=1, le=1_000_000)]
-
-    @model_validator(mode="after")
-    def _leaves_room(self) -> "MaxTokensOption":
-        return _in_order(self)
-
-    def json_schema(self, step: "LLMStep") -> dict[str, Any]:
-        limits = {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
-        return limits | _default(step.params.max_tokens)
-
-    def applied(self, step: "LLMStep", value: Any) -> "LLMStep":
-        return _with_params(step, max_tokens=int(value))
-
-
-class PromptOption(Option):
-    field: Literal["prompt"] = "prompt"
-    choices: dict[Name, PromptRef] = Field(min_length=1, max_length=50)
+    choices: Mapping[Name, Any]
 
     @property
     def leads_to(self) -> Sequence[str]:
         return tuple(self.choices)
 
     def json_schema(self, step: "LLMStep") -> dict[str, Any]:
-        return _named(self.choices)
+        names = [DEFAULT, *(name for name in self.choices if name != DEFAULT)]
+        return {"type": "string", "enum": names, **_default(DEFAULT)}
 
     def applied(self, step: "LLMStep", value: Any) -> "LLMStep":
-        return step if value == DEFAULT else step.model_copy(update={"prompt": self.choices[value]})
+        return step if value == DEFAULT else step.model_copy(update=self.changes(self.choices[value]))
+
+    def changes(self, choice: Any) -> dict[str, Any]:
+        """The fields of the step that the choice replaces."""
+        raise NotImplementedError
+
+
+class PromptOption(NamedOption):
+    field: Literal["prompt"] = "prompt"
+    choices: dict[Name, PromptRef] = Field(min_length=1, max_length=50)
+
+    def changes(self, choice: PromptRef) -> dict[str, Any]:
+        return {"prompt": choice}
 
 
 class StepChange(Frozen):
@@ -124,43 +141,17 @@ class StepChange(Frozen):
     parser: Parser | None = None
 
 
-class StepOption(Option):
+class StepOption(NamedOption):
     replaces = True
     field: Literal["step"] = "step"
     choices: dict[Name, StepChange] = Field(min_length=1, max_length=50)
 
-    @property
-    def leads_to(self) -> Sequence[str]:
-        return tuple(self.choices)
-
-    def json_schema(self, step: "LLMStep") -> dict[str, Any]:
-        return _named(self.choices)
-
-    def applied(self, step: "LLMStep", value: Any) -> "LLMStep":
-        if value == DEFAULT:
-            return step
-        change = self.choices[value]
-        parts = {name: getattr(change, name) for name in StepChange.model_fields}
-        return step.model_copy(update={name: part for name, part in parts.items() if part is not None})
+    def changes(self, choice: StepChange) -> dict[str, Any]:
+        return {name: part for name, part in vars(choice).items() if part is not None}
 
 
 def _default(value: Any) -> dict[str, Any]:
     return {} if value is None else {"default": value}
-
-
-def _named(choices: Mapping[str, Any]) -> dict[str, Any]:
-    names = [DEFAULT, *(name for name in choices if name != DEFAULT)]
-    return {"type": "string", "enum": names, "default": DEFAULT}
-
-
-def _with_params(step: "LLMStep", **changes: Any) -> "LLMStep":
-    return step.model_copy(update={"params": step.params.model_copy(update=changes)})
-
-
-def _in_order(option: Any) -> Any:
-    if option.minimum > option.maximum:
-        raise ValueError("The minimum is above the maximum.")
-    return option
 
 
 # --- As data -----------------------------------------------------------------------------------
@@ -216,7 +207,7 @@ class LLMStep(Step):
 Answers = AsyncGenerator[ChatGeneration, None]
 
 # LangChain's names for these parts of a chain. The kind ``message`` needs no parser.
-PART_NAMES = {"prompt": "ChatPromptTemplate", "model": "ChatModel", "parser": ""}
+PART_NAMES = {"prompt": "ChatPromptTemplate", "model": "ChatModel"}
 PARSER_NAMES = {
     "text": "StrOutputParser",
     "json": "JSONParser",
@@ -368,11 +359,10 @@ class _Parts:
         status: Literal["started", "streamed", "finished"],
         value: Any = None,
     ) -> None:
-        part = Part(path=self.path, kind=kind, name=PART_NAMES[kind], status=status, value=value)
-        if kind == "parser":
-            if self.step.parser.kind not in PARSER_NAMES:
-                return
-            part = replace(part, name=PARSER_NAMES[self.step.parser.kind])
+        name = PARSER_NAMES.get(self.step.parser.kind) if kind == "parser" else PART_NAMES[kind]
+        if name is None:
+            return
+        part = Part(path=self.path, kind=kind, name=name, status=status, value=value)
         if kind == "model":
             part = replace(part, id=self.call_id, about=self._about_model())
         await self.context.emit(part)
