@@ -9,16 +9,21 @@ from importlib import import_module
 from typing import Any, Protocol, cast
 
 from langchain_core.language_models import BaseChatModel
+from pydantic import ValidationError
 
 from chains.runtime.errors import InvalidSpec, ProviderError
 from chains.runtime.providers.reach import ModelParams, PlanTarget
+from chains.runtime.wire.fielderrors import describe
 
 
 class KindModule(Protocol):
     """The functions of a provider kind's module."""
 
     def build(self, target: PlanTarget, params: ModelParams) -> BaseChatModel:
-        """The LangChain chat model for one target; raises InvalidSpec for wrong parameters."""
+        """The LangChain chat model for one target, whose provider kind knows every name in ``params.extra``.
+
+        Raises pydantic's ValidationError for values that the model does not accept.
+        """
 
     def translate(self, error: Exception) -> ProviderError:
         """The ProviderError for an exception that the model raised."""
@@ -87,7 +92,12 @@ def check_params(kind: str, extra: Mapping[str, Any]) -> None:
 
 def build_model(target: PlanTarget, params: ModelParams) -> BaseChatModel:
     """The LangChain chat model for one target; raises InvalidSpec for wrong parameters."""
-    return kind_of(target.provider.kind).load().build(target, params)
+    kind = target.provider.kind
+    check_params(kind, params.extra)
+    try:
+        return kind_of(kind).load().build(target, params)
+    except ValidationError as error:
+        raise InvalidSpec(describe(error)) from error
 
 
 def translated_by_sdk(error: Exception) -> ProviderError | None:

@@ -12,12 +12,10 @@ from langchain_core.language_models.chat_models import agenerate_from_stream
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from chains.runtime import errors
-from chains.runtime.providers import check_params
 from chains.runtime.providers.reach import ModelParams, PlanTarget
-from chains.runtime.wire.fielderrors import describe
 
 COACH = """\
 Great to hear from you! You said: "{question}" - that is a fine place to start. \
@@ -148,16 +146,12 @@ def smallest_instance(schema: dict[str, Any]) -> Any:
 
 
 def build(target: PlanTarget, params: ModelParams) -> BaseChatModel:
-    check_params("demo", params.extra)
-    try:
-        return DemoChatModel(
-            model=target.model,
-            max_tokens=params.max_tokens,
-            json_schema=params.json_schema,
-            **params.extra,
-        )
-    except ValidationError as error:
-        raise errors.InvalidSpec(describe(error)) from error
+    return DemoChatModel(
+        model=target.model,
+        max_tokens=params.max_tokens,
+        json_schema=params.json_schema,
+        **params.extra,
+    )
 
 
 def translate(error: Exception) -> errors.ProviderError:

@@ -9,12 +9,11 @@ from urllib.parse import urlsplit
 import aiohttp
 import openai
 from langchain_core.language_models import BaseChatModel
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 
 from chains.runtime import errors
-from chains.runtime.providers import check_params, openai_wire
+from chains.runtime.providers import openai_wire
 from chains.runtime.providers.reach import ModelParams, PlanTarget
-from chains.runtime.wire.fielderrors import describe
 
 OPENAI_BASE_URL = "https://api.openai.com/v1"
 # Names of httpx's exceptions for a connection that ended in the middle of an answer.
@@ -31,25 +30,21 @@ def _unused_clients() -> dict[str, Any]:
 
 
 def build(target: PlanTarget, params: ModelParams) -> BaseChatModel:
-    check_params("openai", params.extra)
     provider = target.provider
     base_url = provider.base_url or OPENAI_BASE_URL
-    try:
-        model = openai_wire.DirectChatOpenAI(
-            model=target.model,
-            base_url=base_url,
-            # The SDK requires a key; our requests send the provider's own.
-            api_key=SecretStr("none"),
-            temperature=params.temperature,
-            openai_proxy=None,
-            max_retries=0,
-            use_responses_api=False,
-            extra_body=_extra_body(params, base_url) or None,
-            **_unused_clients(),
-            **params.extra,
-        )
-    except ValidationError as error:
-        raise errors.InvalidSpec(describe(error)) from error
+    model = openai_wire.DirectChatOpenAI(
+        model=target.model,
+        base_url=base_url,
+        # The SDK requires a key; our requests send the provider's own.
+        api_key=SecretStr("none"),
+        temperature=params.temperature,
+        openai_proxy=None,
+        max_retries=0,
+        use_responses_api=False,
+        extra_body=_extra_body(params, base_url) or None,
+        **_unused_clients(),
+        **params.extra,
+    )
     model.reach(provider, base_url)
     return model
 
