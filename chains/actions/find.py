@@ -71,7 +71,7 @@ def find(*, slug: str, ref: str = PRODUCTION, user: Visitor, switch: str = "") -
         # It was registered after the server started, or this server does not create rows at its start.
         record(entry)
         chain = _chain(slug, user)
-    if chain is None or switch in chain.disabled_endpoints:
+    if chain is None or not chain.is_open(switch):
         raise ChainNotFound()
     if chain.kind == Chain.Kind.CODE:
         # The registered code is the only version of a code chain.

@@ -47,8 +47,7 @@ class CallersForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        off = self.instance.disabled_endpoints
-        self.initial["endpoints"] = [name for name in switches() if name not in off]
+        self.initial["endpoints"] = [name for name in switches() if self.instance.is_open(name)]
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data

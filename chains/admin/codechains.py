@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 
 from chains.actions.find import Found
+from chains.actions.wording import NONE
 from chains.admin.audit import changes
 from chains.admin.callers import ACCESS_FIELDS, CallersForm
 from chains.admin.versions import VersionedAdmin
@@ -16,8 +17,6 @@ from chains.models import Chain
 from chains.runtime.errors import ChainHubError
 from chains.runtime.plans.base import Plan
 from chains.runtime.registry import Registered, registered
-
-NONE = "\N{EN DASH}"
 
 
 def entry_of(chain: Chain) -> Registered | None:
@@ -124,7 +123,7 @@ class CodeChainAdmin(admin.ModelAdmin):
 
 
 def has_playground(chain: Chain) -> bool:
-    return chain.enabled and "playground" not in chain.disabled_endpoints
+    return chain.enabled and chain.is_open("playground")
 
 
 def _schema(chain: Chain, part: Callable[[Plan], Any]) -> str:

@@ -104,10 +104,10 @@ def add_chain_paths(result: dict[str, Any], generator: Any, request: Any, public
 
 def _offered(found: Found, user: User) -> list[str]:
     """Return the names of the chain's endpoints that this caller may use."""
-    off = set(found.chain.disabled_endpoints)
+    hidden: set[str] = set()
     if not found.shows_steps_to(user):
-        off |= {door.name for door in DOORS.values() if door.shows_steps}
-    return [name for name in switches() if name not in off]
+        hidden = {door.switch for door in DOORS.values() if door.shows_steps}
+    return [name for name in switches() if found.chain.is_open(name) and name not in hidden]
 
 
 def _plans(user: User) -> Iterator[tuple[Found, Plan]]:

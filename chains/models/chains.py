@@ -68,6 +68,10 @@ class Chain(Versioned["ChainVersion"]):
 
     objects = ChainQuerySet.as_manager()
 
+    def is_open(self, switch: str) -> bool:
+        """Whether the switch ``switch`` of ``chains.doors`` is on."""
+        return switch not in self.disabled_endpoints
+
     def save_spec(self, spec: Spec, *, author: User | None, note: str = "") -> "ChainVersion":
         """Return the version with this spec: the latest if it has this spec already, else a new one."""
         data = spec.model_dump(mode="json")

@@ -47,4 +47,4 @@ def others(given: Iterable[Feedback]) -> Iterable[tuple[str, str]]:
 
 def feedback_path(chain: Chain) -> str:
     """Return the path of the chain's feedback endpoint, or "" if the chain accepts no feedback."""
-    return "" if "feedback" in chain.disabled_endpoints else reverse("feedback", args=[chain.slug])
+    return reverse("feedback", args=[chain.slug]) if chain.is_open("feedback") else ""

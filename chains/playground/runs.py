@@ -40,7 +40,7 @@ def links(run: Run, chain: Chain | None) -> dict[str, Any]:
     """Return the addresses of the chain's pages that are available, for links on the run's page."""
     if chain is None:
         return {}
-    has_playground = "playground" not in chain.disabled_endpoints
+    has_playground = chain.is_open("playground")
     return {
         "playground_url": reverse("playground", args=[chain.slug]) if has_playground else "",
         "again_url": again_url(run, ref=chain.slug) if has_playground else "",

@@ -49,13 +49,12 @@ def home(request: HttpRequest) -> HttpResponse:
 
 def card(chain: Chain, last_run: Run | None) -> dict[str, Any]:
     """Return a chain's data for the list. ``playground_url`` is "" if the chain's playground is off."""
-    is_off = "playground" in chain.disabled_endpoints
     return {
         "slug": chain.slug,
         "name": chain.name or chain.slug,
         "description": chain.description,
         "is_code": chain.kind == Chain.Kind.CODE,
-        "playground_url": "" if is_off else reverse("playground", args=[chain.slug]),
+        "playground_url": reverse("playground", args=[chain.slug]) if chain.is_open("playground") else "",
         "last_run": run_row(last_run, ref=chain.slug) if last_run else None,
     }
 
@@ -173,7 +172,7 @@ def page_context(page: ChainPage) -> dict[str, Any]:
         "config_fields": list(page.config.form_fields()),
         "config_is_open": page.config.is_touched(),
         "has_chat": page.chat is not None,
-        "takes_feedback": "feedback" not in page.found.chain.disabled_endpoints,
+        "takes_feedback": page.found.chain.is_open("feedback"),
     }
 
 
