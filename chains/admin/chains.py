@@ -28,10 +28,8 @@ from chains.models import Chain, ChainVersion, Price, PromptLabel
 from chains.runtime.errors import InvalidSpec
 from chains.runtime.names import LATEST, PRODUCTION
 from chains.runtime.registry import registered
-from chains.runtime.spec.chain import Spec, parse_spec
+from chains.runtime.spec.chain import MAX_FALLBACKS, MAX_OPTIONS, MAX_STEPS, Spec, parse_spec
 from chains.runtime.steps.base import Step, Target
-
-MAX_STEPS, MAX_FALLBACKS, MAX_OPTIONS = 20, 5, 20
 
 Typed = Sequence[Mapping[str, Any]]
 

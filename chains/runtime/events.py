@@ -81,8 +81,8 @@ class Part:
 
     Emitted only where the caller asked for inner steps; ``running.inner`` encodes it as Inner. ``name`` is
     LangChain's name for such a part. ``value`` is the part's input, its next piece or its output, as Python
-    objects. ``about`` is metadata of the part. ``id`` is set
-    where messages name the part that they come from.
+    objects. ``about`` is metadata of the part. ``id`` is set where messages name the part that they come
+    from.
     """
 
     path: str

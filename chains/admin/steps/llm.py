@@ -11,7 +11,7 @@ from chains.admin.cells import VERBATIM
 from chains.admin.steps.base import Fault, Records, StepRow, TargetRow
 from chains.models import Prompt
 from chains.runtime.errors import InvalidSpec
-from chains.runtime.names import PRODUCTION
+from chains.runtime.names import PRODUCTION, SLUG_PATTERN
 from chains.runtime.providers import check_params
 from chains.runtime.steps.base import Target
 from chains.runtime.steps.llm import LLMStep
@@ -24,7 +24,7 @@ class LLMRow(TargetRow, StepRow):
 
     prompt = forms.ChoiceField()
     ref = forms.RegexField(
-        r"^[a-z0-9][a-z0-9_-]{0,63}$",
+        SLUG_PATTERN,
         label="Prompt version",
         required=False,
         error_messages={"invalid": "A label such as production, or a number."},

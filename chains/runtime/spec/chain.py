@@ -14,6 +14,8 @@ from chains.runtime.wire.fielderrors import describe
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
+MAX_STEPS, MAX_FALLBACKS, MAX_OPTIONS = 20, 5, 20
+
 
 class Timeouts(Frozen):
     """Overrides of the provider's limits for this chain, in seconds."""
@@ -28,10 +30,10 @@ class Spec(Frozen):
     that callers may choose.
     """
 
-    steps: tuple[AnyStep, ...] = Field(min_length=1, max_length=20)
-    fallbacks: tuple[Target, ...] = Field(default=(), max_length=5)
+    steps: tuple[AnyStep, ...] = Field(min_length=1, max_length=MAX_STEPS)
+    fallbacks: tuple[Target, ...] = Field(default=(), max_length=MAX_FALLBACKS)
     timeouts: Timeouts = Timeouts()
-    configurable: tuple[AnyOption, ...] = Field(default=(), max_length=20)
+    configurable: tuple[AnyOption, ...] = Field(default=(), max_length=MAX_OPTIONS)
 
     @field_validator("steps")
     @classmethod

@@ -9,12 +9,10 @@ from pydantic import field_validator
 
 from chains.runtime.context import RunContext
 from chains.runtime.errors import InvalidTemplate, OutputInvalid
+from chains.runtime.providers.calls import MAX_ANSWER_CHARS
 from chains.runtime.providers.reach import PlanTarget
 from chains.runtime.steps.base import ANY, Asked, Library, PlannedStep, Step
 from chains.runtime.steps.prompts import MAX_VARIABLES, Texts, template_variables
-
-MAX_CHARS = 1024 * 1024
-"""Also the limit of a model's answer. A few steps that each repeat the one before could use up the memory."""
 
 
 class TextStep(Step):
@@ -63,7 +61,11 @@ class PlannedText(PlannedStep):
     async def run(
         self, values: Mapping[str, Any], context: RunContext, *, path: str, streaming: bool
     ) -> AsyncGenerator[Any, None]:
-        """Yield the text in one piece, or no piece if it is empty. Raises OutputInvalid if it is too long."""
+        """Yield the text in one piece, or no piece if it is empty.
+
+        Raises OutputInvalid for a text that is longer than a model's answer may be: a few steps that each
+        repeat the one before could use up the memory.
+        """
         if text := "".join(self._parts(Texts(values))):
             yield text
 
@@ -72,6 +74,8 @@ class PlannedText(PlannedStep):
         for literal, name, _, _ in Formatter().parse(self.template):
             for part in (literal, "" if name is None else texts[name]):
                 size += len(part)
-                if size > MAX_CHARS:
-                    raise OutputInvalid(f"The text {self.name!r} is longer than {MAX_CHARS} characters.")
+                if size > MAX_ANSWER_CHARS:
+                    raise OutputInvalid(
+                        f"The text {self.name!r} is longer than {MAX_ANSWER_CHARS} characters."
+                    )
                 yield part

@@ -4,8 +4,9 @@ import pytest
 
 from chains.runtime.errors import InvalidSpec, OutputInvalid
 from chains.runtime.events import Step
+from chains.runtime.providers.calls import MAX_ANSWER_CHARS
 from chains.runtime.spec.chain import parse_spec
-from chains.runtime.steps.text import MAX_CHARS, PlannedText
+from chains.runtime.steps.text import PlannedText
 from tests.runtime.helpers import plan, prompt, run, step, target
 from tests.upstream import answers
 
@@ -100,10 +101,14 @@ async def test_its_events_name_its_kind_and_what_went_in_and_came_out():
 
 
 async def test_a_text_may_be_as_long_as_a_models_answer():
-    assert len((await run(plan(text()), {"topic": "x" * (MAX_CHARS - 5)})).output) == MAX_CHARS
+    ran = await run(plan(text()), {"topic": "x" * (MAX_ANSWER_CHARS - 5)})
 
-    with pytest.raises(OutputInvalid, match=f"The text 'letter' is longer than {MAX_CHARS} characters"):
-        await run(plan(text()), {"topic": "x" * (MAX_CHARS - 4)})
+    assert len(ran.output) == MAX_ANSWER_CHARS
+
+    with pytest.raises(
+        OutputInvalid, match=f"The text 'letter' is longer than {MAX_ANSWER_CHARS} characters"
+    ):
+        await run(plan(text()), {"topic": "x" * (MAX_ANSWER_CHARS - 4)})
 
 
 @pytest.mark.parametrize("streaming", [True, False])
