@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from pydantic import SecretStr
 
 from chains.runtime.context import Backoff, ModelCall, RunContext
@@ -22,6 +23,21 @@ from tests.upstream import Upstream
 
 KEY = "sk-test-CANARY-0123456789"
 
+BOTH = pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
+"""Whether the run is asked for pieces."""
+
+SEEN_BY_LATER_STEPS = pytest.mark.parametrize(
+    ("parser", "answer", "seen"),
+    [
+        ("text", "a {topic} b", "a {topic} b"),
+        ("message", "hi", "hi"),
+        ("list", 'red, "a, b"', '["red", "a, b"]'),
+        ("json", '{"ä": [1, null]}', '{"ä": [1, null]}'),
+        ("json", "null", "null"),
+        ("json", "3", "3"),
+    ],
+)
+"""A step's parser, the model's answer, and the text that it is in a later step."""
 
 AT_ONCE = Backoff(jitter=lambda least, most: least)
 """Tries again without a pause; a provider's own Retry-After is waited for."""

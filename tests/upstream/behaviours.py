@@ -43,6 +43,12 @@ def error_body(message: str, kind: str, code: str | None) -> dict[str, Any]:
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
+def chunk_of(base: dict[str, Any], delta: dict[str, Any], finish_reason: str | None = None) -> str:
+    """One `chat.completion.chunk`; `base` has what is the same in all chunks of an answer."""
+    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+    return json.dumps(base | {"choices": [choice]})
+
+
 @dataclass(frozen=True)
 class Answer:
     """A text answer, whole or broken off."""
@@ -117,35 +123,31 @@ class Answer:
         with_usage = self.usage and options.get("include_usage") is True
         base = common | {"object": "chat.completion.chunk"} | ({"usage": None} if with_usage else {})
 
-        def event(delta: dict[str, Any], finish_reason: str | None = None) -> str:
-            choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-            return json.dumps(base | {"choices": [choice]})
-
         await reply.open_stream()
         await self._wait_for_first_token(reply)
-        await reply.event(event({"role": "assistant", "content": "", "refusal": None}))
+        await reply.event(chunk_of(base, {"role": "assistant", "content": "", "refusal": None}))
         for index, chunk in enumerate(chunks[: self.break_after]):
             if index:
                 await asyncio.sleep(self.chunk_s)
             if index == self.hold_after:
                 await self._hold()
-            await reply.event(event({"content": chunk}))
-
-        if self.ending == "reset":
-            await reply.hang_up(reset=True, inside=event({"content": "never read whole"}))
-            return
-        if self.ending == "end of file":
-            await reply.end_stream(done=False)
-            return
-        if self.ending == "error event":
-            await reply.event(json.dumps(UPSTREAM_ERROR))
-            await reply.end_stream(done=False)
+            await reply.event(chunk_of(base, {"content": chunk}))
+        if self.ending != "whole":
+            await self._break_stream(reply, base)
             return
         if self.finish_reason is not None:
-            await reply.event(event({}, self.finish_reason))
+            await reply.event(chunk_of(base, {}, self.finish_reason))
         if with_usage:
             await reply.event(json.dumps(base | {"choices": [], "usage": usage}))
         await reply.end_stream()
+
+    async def _break_stream(self, reply: Reply, base: dict[str, Any]) -> None:
+        if self.ending == "reset":
+            await reply.hang_up(reset=True, inside=chunk_of(base, {"content": "never read whole"}))
+            return
+        if self.ending == "error event":
+            await reply.event(json.dumps(UPSTREAM_ERROR))
+        await reply.end_stream(done=False)
 
     async def _hold(self) -> None:
         while self.held_until is None or not self.held_until.is_set():  # noqa: ASYNC110 a test's thread sets it

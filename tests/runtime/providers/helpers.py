@@ -1,10 +1,6 @@
-"""The shortest plan, and whether it is asked for pieces."""
-
-import pytest
+"""The shortest plan."""
 
 from tests.runtime.helpers import plan, step, target
-
-BOTH = pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
 
 
 def one(upstream, *, run_timeout_s: float = 10, parser: str = "text", **data):

@@ -3,8 +3,7 @@
 import pytest
 
 from chains.runtime import errors
-from tests.runtime.helpers import plan, run, step, target
-from tests.runtime.providers.helpers import BOTH
+from tests.runtime.helpers import BOTH, plan, run, step, target
 from tests.upstream import (
     HELLO,
     answers,

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from chains.runtime import errors
-from tests.runtime.helpers import Ran, plan, run, step, target
-from tests.runtime.providers.helpers import BOTH, one
+from tests.runtime.helpers import BOTH, Ran, plan, run, step, target
+from tests.runtime.providers.helpers import one
 from tests.upstream import (
     HELLO,
     answers,

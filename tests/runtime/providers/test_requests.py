@@ -4,8 +4,8 @@ import pytest
 
 from chains.runtime import errors
 from chains.runtime.pricing import Price, Usage
-from tests.runtime.helpers import plan, prompt, run, step, target
-from tests.runtime.providers.helpers import BOTH, one
+from tests.runtime.helpers import BOTH, plan, prompt, run, step, target
+from tests.runtime.providers.helpers import one
 from tests.upstream import (
     HELLO,
     answers,

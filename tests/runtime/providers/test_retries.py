@@ -6,8 +6,8 @@ import pytest
 
 from chains.runtime import errors
 from tests.conftest import free_port
-from tests.runtime.helpers import Ran, plan, run, step, target
-from tests.runtime.providers.helpers import BOTH, one
+from tests.runtime.helpers import BOTH, Ran, plan, run, step, target
+from tests.runtime.providers.helpers import one
 from tests.upstream import (
     HELLO,
     answers,

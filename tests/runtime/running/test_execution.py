@@ -8,27 +8,14 @@ import pytest
 
 from chains.runtime import errors
 from chains.runtime.providers.calls import MAX_KEPT_MODELS
-from tests.runtime.helpers import Ran, plan, prompt, run, step, target
+from tests.runtime.helpers import BOTH, SEEN_BY_LATER_STEPS, Ran, plan, prompt, run, step, target
 from tests.upstream import HELLO, Upstream, answers, cut, fails, held, silent, slow
-
-BOTH = pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
-
 
 # --- Several steps -----------------------------------------------------------------------------
 
 
 @BOTH
-@pytest.mark.parametrize(
-    ("parser", "answer", "seen"),
-    [
-        ("text", "a {topic} b", "a {topic} b"),
-        ("message", "hi", "hi"),
-        ("list", 'red, "a, b"', '["red", "a, b"]'),
-        ("json", '{"ä": [1, null]}', '{"ä": [1, null]}'),
-        ("json", "null", "null"),
-        ("json", "3", "3"),
-    ],
-)
+@SEEN_BY_LATER_STEPS
 async def test_a_later_step_sees_an_earlier_answer_as_text(upstream, parser, answer, seen, streaming):
     upstream.script(answers(answer), answers("Done"))
     two = plan(

@@ -7,10 +7,9 @@ from chains.runtime.events import Step
 from chains.runtime.providers.calls import MAX_ANSWER_CHARS
 from chains.runtime.spec.chain import parse_spec
 from chains.runtime.steps.text import PlannedText
-from tests.runtime.helpers import plan, prompt, run, step, target
+from tests.runtime.helpers import BOTH, SEEN_BY_LATER_STEPS, plan, prompt, run, step, target
 from tests.upstream import answers
 
-BOTH = pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
 LLM = {"name": "answer", "prompt": {"slug": "joke"}, "provider": "demo", "model": "demo-echo"}
 
 
@@ -58,15 +57,7 @@ async def test_a_text_between_two_models_sees_the_one_and_is_seen_by_the_other(u
 
 
 @BOTH
-@pytest.mark.parametrize(
-    ("parser", "answer", "seen"),
-    [
-        ("text", "a {topic} b", "a {topic} b"),
-        ("message", "hi", "hi"),
-        ("list", 'red, "a, b"', '["red", "a, b"]'),
-        ("json", '{"ä": [1, null]}', '{"ä": [1, null]}'),
-    ],
-)
+@SEEN_BY_LATER_STEPS
 async def test_a_text_at_the_end_sees_an_answer_as_a_prompt_does(upstream, parser, answer, seen, streaming):
     upstream.script(answers(answer))
 
