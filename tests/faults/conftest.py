@@ -5,6 +5,8 @@ import http.client
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +18,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from accounts.models import User
 from chains.models import Chain
-from tests.conftest import Server, add_chain, add_prompt, start_server, step
+from tests.conftest import ROOT, Server, add_chain, add_prompt, free_port, start_server, step, wait_until
+from tests.faults.floods import Flood
 from tests.ws.conftest import session_cookie
 
 StartServer = Callable[..., Server]
@@ -47,6 +50,40 @@ def servers(logs: Path) -> Iterator[StartServer]:
             for worker in workers:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(worker, signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def floods(tmp_path_factory):
+    """Starts ``tests.faults.flood``, one process for each set of limits; each is ended by its pid."""
+    started: dict[str, Flood] = {}
+
+    def start(limits: str) -> Flood:
+        log = tmp_path_factory.mktemp("flood") / "log"
+        port = free_port()
+        command = [sys.executable, "-m", "tests.faults.flood", str(port), limits]
+        with log.open("wb") as output:
+            process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
+        server = started[limits] = Flood(port=port, process=process, log=log)
+        wait_until(server.answers, seconds=20, or_say=log.read_text)
+        return server
+
+    yield lambda **limits: started.get(json.dumps(limits)) or start(json.dumps(limits))
+    for server in started.values():
+        server.process.kill()
+        server.process.wait(10)
+
+
+@pytest.fixture
+def flood(floods):
+    """The server with these limits, with nothing said yet."""
+
+    def start(**limits) -> Flood:
+        server = floods(**limits)
+        wait_until(server.is_alone)
+        server.skip = len(server.log.read_text())
+        return server
+
+    return start
 
 
 def children(pid: int) -> set[int]:

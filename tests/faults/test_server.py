@@ -3,119 +3,14 @@
 import contextlib
 import http.client
 import json
-import re
 import socket
 import struct
-import subprocess
-import sys
 import time
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, answers, free_port, wait_until
-
-MB = 1024 * 1024
-UPGRADE = (
-    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
-STREAM = b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n"
-
-
-@dataclass(kw_only=True)
-class Flood:
-    """``tests.faults.flood`` in a process of its own."""
-
-    port: int
-    process: subprocess.Popen
-    log: Path
-    skip: int = 0
-
-    def connect(self, *, buffer: int | None = None) -> socket.socket:
-        client = socket.socket()
-        if buffer:
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        client.settimeout(10)
-        client.connect(("127.0.0.1", self.port))
-        return client
-
-    def answers(self) -> bool:
-        return answers(f"http://127.0.0.1:{self.port}/")
-
-    def said(self, line: str) -> int:
-        return self.text().splitlines().count(line)
-
-    def text(self) -> str:
-        return self.log.read_text()[self.skip :]
-
-    def access(self) -> list[str]:
-        """The lines of the access log, without the time that it took."""
-        lines = re.findall(r"^chainhub.access INFO (.*)$", self.text(), re.MULTILINE)
-        return [re.sub(r"ms=\d+", "ms=N", line) for line in lines]
-
-    def is_alone(self) -> bool:
-        """Whether every client of an earlier test has left it."""
-        text = self.log.read_text()
-        return text.count("/stream\n") + text.count("/ws\n") <= text.count("left\n") + text.count("all\n")
-
-    def memory(self, field: str = "VmRSS") -> int:
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith(field))
-
-    @contextlib.contextmanager
-    def rises_less_than(self, limit: int):
-        """Its memory, at its peak within the block."""
-        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
-        before = self.memory()
-        yield
-        rise = self.memory("VmHWM") - before
-        print(f"memory rose by {rise / MB:.1f} MB")
-        assert rise < limit
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory):
-    """Starts such processes, one for each set of limits; each is ended by its pid."""
-    started: dict[str, Flood] = {}
-
-    def start(limits: str) -> Flood:
-        log = tmp_path_factory.mktemp("flood") / "log"
-        port = free_port()
-        command = [sys.executable, "-m", "tests.faults.flood", str(port), limits]
-        with log.open("wb") as output:
-            process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
-        server = started[limits] = Flood(port=port, process=process, log=log)
-        wait_until(server.answers, seconds=20, or_say=log.read_text)
-        return server
-
-    yield lambda **limits: started.get(json.dumps(limits)) or start(json.dumps(limits))
-    for server in started.values():
-        server.process.kill()
-        server.process.wait(10)
-
-
-@pytest.fixture
-def flood(servers):
-    """The server with these limits, with nothing said yet."""
-
-    def start(**limits) -> Flood:
-        server = servers(**limits)
-        wait_until(server.is_alone)
-        server.skip = len(server.log.read_text())
-        return server
-
-    return start
-
-
-def read_all(client: socket.socket) -> bytes:
-    """Until the other side closes or resets."""
-    data = b""
-    with contextlib.suppress(ConnectionError):
-        while piece := client.recv(65536):
-            data += piece
-    return data
+from tests.conftest import wait_until
+from tests.faults.floods import MB, STREAM, UPGRADE, read_all
 
 
 def pump(client: socket.socket, piece: bytes, total: int) -> int:
@@ -373,59 +268,3 @@ def test_connections_beyond_the_cap_are_refused_until_others_leave(flood):
     for client in clients:
         client.close()
     wait_until(server.answers)
-
-
-# --- Words -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("status", "reason"),
-    [
-        (413, "Request Entity Too Large"),
-        (422, "Unprocessable Entity"),
-        (499, "Client Closed Request"),
-        (599, "Internal Server Error"),
-    ],
-)
-def test_a_status_has_its_standard_phrase(flood, status, reason):
-    connection = http.client.HTTPConnection("127.0.0.1", flood().port, timeout=10)
-    connection.request("GET", f"/{status}")
-
-    assert connection.getresponse().reason == reason
-
-
-def test_each_request_is_one_line_in_the_log_without_its_query(flood):
-    server = flood()
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
-
-    for method, path in [("POST", "/?key=secret"), ("GET", "/healthz"), ("GET", "/422")]:
-        connection.request(method, path)
-        connection.getresponse().read()
-    with server.connect() as client:
-        client.sendall(STREAM)
-        client.recv(100)
-    wait_until(lambda: len(server.access()) == 3, or_say=server.text)
-
-    post, error, stream = server.access()
-    assert post == "path=/ method=POST status=200 bytes=7 ms=N request=id-1 user=alice"
-    assert error == "path=/422 method=GET status=422 bytes=0 ms=N request=id-1 user=alice"
-    assert re.fullmatch(
-        r"path=/stream method=GET status=200 bytes=\d+ ms=N request=id-1 left=True user=alice", stream
-    )
-
-
-def test_a_socket_and_a_refusal_are_lines_too_and_a_path_cannot_forge_one(flood):
-    server = flood()
-
-    with server.connect() as client:
-        client.sendall(UPGRADE)
-        assert client.recv(12) == b"HTTP/1.1 101"
-    with server.connect() as client:
-        client.sendall(f"POST /a\x85b%0A HTTP/1.1\r\nContent-Length: {2 * MB}\r\n\r\n".encode("latin-1"))
-        read_all(client)
-    wait_until(lambda: len(server.access()) == 2, or_say=server.text)
-
-    assert [re.sub(r"bytes=\d+", "bytes=N", line) for line in sorted(server.access())] == [
-        r"path=/a\\x85b%0A status=413 code=body_too_large",
-        "path=/ws method=WS status=101 bytes=N ms=N user=alice",
-    ]
