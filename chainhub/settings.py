@@ -32,9 +32,14 @@ for _name in ("OPENAI_ORG_ID", "OPENAI_ORGANIZATION", "OPENAI_PROJECT_ID", "OPEN
     os.environ.pop(_name, None)
 
 
+def secret(name: str) -> str:
+    """Return the environment variable as it is. ``env`` takes a value that begins with "$" as a reference."""
+    return os.environ.get(name, "")
+
+
 def generated_secret(name: str, generate: Any) -> str:
     """Return the environment variable or, with DEBUG only, a secret generated once and stored in VAR_DIR."""
-    if value := env.str(name, ""):
+    if value := secret(name):
         return value
     if not DEBUG:
         raise ImproperlyConfigured(f"Set {name}. Only with DEBUG=on is one generated into var/.")
@@ -308,7 +313,7 @@ RUNNABLES = env.list("CHAINHUB_RUNNABLES", default=[])
 
 # --- The demo ----------------------------------------------------------------------------------
 
-OPENAI_API_KEY = env.str("OPENAI_API_KEY", "")
+OPENAI_API_KEY = secret("OPENAI_API_KEY")
 OPENAI_BASE_URL = env.str("OPENAI_BASE_URL", "")
 OPENAI_MODEL = env.str("OPENAI_MODEL", "gpt-4.1-mini")
 

@@ -160,7 +160,7 @@ def test_the_table_of_commands_has_all_of_our_own():
 
 def test_the_example_of_an_environment_has_each_variable_that_is_read():
     settings = (ROOT / "chainhub/settings.py").read_text()
-    read = set(re.findall(r'(?:env\.\w+|generated_secret)\(\s*"([A-Z_]+)"', settings))
+    read = set(re.findall(r'(?:env\.\w+|(?:generated_)?secret)\(\s*"([A-Z_]+)"', settings))
     example = (ROOT / ".env.example").read_text()
     written = set(re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE))
 
