@@ -86,8 +86,8 @@ def note_use(key: ApiKey) -> None:
     try:
         ApiKey.objects.filter(pk=key.pk).note_use(now)
         key.last_used_at = now
-    except DatabaseFailure:
-        logger.warning("The last use of %s was not noted", key.pk, exc_info=True)
+    except DatabaseFailure as failure:
+        logger.warning("The last use of %s was not noted: %s", key.pk, failure)
 
 
 _note_use = in_database_thread(note_use)
