@@ -13,6 +13,7 @@ ChainHubError
 ├── DatabaseUnavailable     the database cannot be read or written now
 ├── RunTimeout              the run took longer than its time limit
 ├── OutputInvalid           an answer does not fit the parser, or is too long
+├── AnswerEmpty             the model's answer has no text
 └── ProviderError           any failure of a model call
     ├── ProviderAuthFailed  the provider refuses our credential
     ├── ProviderBusy        no place became free: our own cap on calls at once
@@ -30,6 +31,7 @@ Messages are safe to show to any caller: they never contain a provider's own tex
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 FieldError = Mapping[str, Any]
@@ -133,16 +135,37 @@ class OutputInvalid(ChainHubError):
     message = "The model's answer does not have the form that the chain promises."
 
 
+class AnswerEmpty(ChainHubError):
+    code = "answer_empty"
+    message = "The model's answer has no text."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a provider said about a failure, for staff only: it may quote the prompt. The texts are bounded.
+
+    ``status`` is the HTTP status, or the one that the provider named inside its answer; ``None`` for neither.
+    """
+
+    status: int | None = None
+    code: str = ""
+    type: str = ""
+    param: str = ""
+    message: str = ""
+
+
 class ProviderError(ChainHubError):
     """``retryable``: the same request may succeed when sent again.
 
-    ``retry_after_s``: how many seconds to wait before that; ``None`` where unknown.
+    ``retry_after_s``: how many seconds to wait before that; ``None`` where unknown. ``told`` is what the
+    provider said, if it said something.
     """
 
     code = "provider_error"
     message = "The model provider failed."
     retryable: ClassVar[bool] = False
     retry_after_s: float | None = None
+    told: Told | None = None
 
     def __init__(self, message: str = "", *, retry_after_s: float | None = None):
         super().__init__(message)

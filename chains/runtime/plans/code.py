@@ -22,7 +22,7 @@ from chains.runtime.context import ModelCall, RunContext
 from chains.runtime.names import digest
 from chains.runtime.plans.base import Input, Plan
 from chains.runtime.providers import translated_by_sdk
-from chains.runtime.providers.calls import MAX_FINISH_REASON_CHARS, usage_of
+from chains.runtime.providers.pieces import stored_word, usage_of
 from chains.runtime.registry import CustomUserType, Registered
 from chains.runtime.wire.config import CONFIGURABLE
 from chains.runtime.wire.fielderrors import field_errors
@@ -207,8 +207,7 @@ class _CallRecorder(AsyncCallbackHandler):
                 step="",
                 provider=str(encode(metadata.get("ls_provider") or "")),
                 model=str(encode(metadata.get("ls_model_name") or answered.get("model_name") or "")),
-                attempts=1,
-                finish_reason=str(encode(answered.get("finish_reason") or ""))[:MAX_FINISH_REASON_CHARS],
+                finish_reason=stored_word(answered.get("finish_reason") or ""),
                 usage=usage_of(message),
                 cost_usd=None,
             )

@@ -12,6 +12,8 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import ValidationError
 
 from chains.runtime.errors import InvalidSpec, ProviderError
+from chains.runtime.providers.langchain import LangChainModel
+from chains.runtime.providers.pieces import ChatModel
 from chains.runtime.providers.reach import ModelParams, PlanTarget
 from chains.runtime.wire.fielderrors import describe
 
@@ -19,8 +21,10 @@ from chains.runtime.wire.fielderrors import describe
 class KindModule(Protocol):
     """The functions of a provider kind's module."""
 
-    def build(self, target: PlanTarget, params: ModelParams) -> BaseChatModel:
-        """The LangChain chat model for one target, whose provider kind knows every name in ``params.extra``.
+    def build(self, target: PlanTarget, params: ModelParams) -> ChatModel | BaseChatModel:
+        """The chat model for one target, whose provider kind knows every name in ``params.extra``.
+
+        It may be any chat model of LangChain's.
 
         Raises pydantic's ValidationError for values that the model does not accept.
         """
@@ -90,14 +94,17 @@ def check_params(kind: str, extra: Mapping[str, Any]) -> None:
             )
 
 
-def build_model(target: PlanTarget, params: ModelParams) -> BaseChatModel:
-    """The LangChain chat model for one target; raises InvalidSpec for wrong parameters."""
+def build_model(target: PlanTarget, params: ModelParams) -> ChatModel:
+    """The chat model for one target; raises InvalidSpec for wrong parameters."""
     kind = target.provider.kind
     check_params(kind, params.extra)
     try:
-        return kind_of(kind).load().build(target, params)
+        model = kind_of(kind).load().build(target, params)
     except ValidationError as error:
         raise InvalidSpec(describe(error)) from error
+    if isinstance(model, BaseChatModel):
+        return LangChainModel(model=model, splits_thinking=target.provider.splits_thinking)
+    return model
 
 
 def translated_by_sdk(error: Exception) -> ProviderError | None:

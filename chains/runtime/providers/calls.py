@@ -1,4 +1,4 @@
-"""Calls a model, with places, time limits, retries and fallbacks, and records what the call used.
+"""Calls a model, with places, time limits, retries and fallbacks, and records every try.
 
 Any exception that a provider's code raises is translated to a ProviderError: a ValueError from a garbled
 answer must never look like a fault of the caller.
@@ -9,32 +9,34 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
-from langchain_core.outputs import ChatGeneration
 
 from chains.runtime import errors
-from chains.runtime.context import ModelCall, RunContext
+from chains.runtime.context import ModelCall, RunContext, Taught, Try
 from chains.runtime.events import Call
 from chains.runtime.names import digest
-from chains.runtime.pricing import Usage, cost_usd
+from chains.runtime.pricing import cost_usd
 from chains.runtime.providers import build_model, kind_of, load_kinds
+from chains.runtime.providers.failures import masked
+from chains.runtime.providers.habits import Lesson, applied, lesson
+from chains.runtime.providers.pieces import ChatModel, End, Piece
 from chains.runtime.providers.reach import ModelParams, PlanTarget, places_at
 from chains.runtime.wire.values import encode
 from concurrency.loops import per_loop
 
 ATTEMPTS = 3
+# Requests that are refused and sent once more in another way; they are not charged, and count as no attempt.
+MAX_LESSONS = 6
 PLACE_WAIT_S = 10.0
 MAX_PROMPT_CHARS = 256 * 1024
 MAX_ANSWER_CHARS = 1024 * 1024
+# How much of a model's reasoning is kept in the record.
+MAX_REASONING_CHARS = 16_000
 MAX_KEPT_MODELS = 256
-# What a provider reports about its answer is limited to what a Run row can store.
-MAX_FINISH_REASON_CHARS = 64
-MAX_TOKENS = 100_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +50,7 @@ class GuardedModel:
         """Import the modules of the targets' provider kinds; an import blocks the event loop."""
         load_kinds(target.provider.kind for target in self.targets)
 
-    def build(self) -> Sequence[BaseChatModel]:
+    def build(self) -> Sequence[ChatModel]:
         """One model for each target, kept per event loop because its connections belong to one loop.
 
         Raises InvalidSpec where a provider does not accept the parameters.
@@ -59,23 +61,30 @@ class GuardedModel:
     def key(self) -> str:
         """Cache key: equal where the same models can be used again. A digest, so it reveals no credential."""
         reach = [
-            [t.model, {**vars(t.provider), "api_key": digest(t.provider.api_key.get_secret_value())}]
+            [t.model, {**vars(t.provider), "api_key": t.provider.api_key.get_secret_value()}, t.learned]
             for t in self.targets
         ]
-        return digest([reach, encode(vars(self.params))])
+        return digest([encode(reach), encode(vars(self.params))])
 
     async def answers(
         self, path: str, messages: list[BaseMessage], context: RunContext, *, streaming: bool
-    ) -> AsyncGenerator[ChatGeneration, None]:
+    ) -> AsyncGenerator[Sequence[Piece], None]:
         """Yield pieces of the answer from the first target that starts one; ``path`` names the step."""
         _check_length(messages)
         last = len(self.targets) - 1
         for index, (target, model) in enumerate(zip(self.targets, self.build(), strict=True)):
-            attempt = _Attempt(path=path, context=context, target=target, model=model)
+            attempt = _Attempt(
+                path=path,
+                context=context,
+                target=target,
+                model=model,
+                params=self.params,
+                streaming=streaming,
+            )
             try:
-                async with aclosing(attempt.run(messages, streaming=streaming)) as pieces:
-                    async for piece in pieces:
-                        yield piece
+                async with aclosing(attempt.run(messages)) as answer:
+                    async for pieces in answer:
+                        yield pieces
                 return
             except errors.ProviderError:
                 if attempt.began or index == last:
@@ -86,9 +95,9 @@ class _KeptModels:
     """The most recently used models of one event loop."""
 
     def __init__(self) -> None:
-        self._models: OrderedDict[str, Sequence[BaseChatModel]] = OrderedDict()
+        self._models: OrderedDict[str, Sequence[ChatModel]] = OrderedDict()
 
-    def get(self, call: GuardedModel) -> Sequence[BaseChatModel]:
+    def get(self, call: GuardedModel) -> Sequence[ChatModel]:
         key = call.key
         if key in self._models:
             self._models.move_to_end(key)
@@ -103,78 +112,81 @@ _kept_models = per_loop(_KeptModels)
 
 
 def _check_length(messages: list[BaseMessage]) -> None:
-    if sum(len(str(message.content)) for message in messages) > MAX_PROMPT_CHARS:
+    """Only text counts: a picture in a ``data:`` URL is bounded by the size of the request's body."""
+    if sum(len(message.text) for message in messages) > MAX_PROMPT_CHARS:
         raise errors.InvalidInput(f"The whole prompt is longer than {MAX_PROMPT_CHARS} characters.")
 
 
 @dataclass(kw_only=True)
 class _Attempt:
-    """Calls one target, up to ATTEMPTS times. ``began``: a token was passed on, so no retry follows."""
+    """Calls one target, up to ATTEMPTS times. ``began``: content was passed on, so no retry follows."""
 
     path: str
     context: RunContext
     target: PlanTarget
-    model: BaseChatModel
-    began: bool = False
-    tries: int = 0
+    model: ChatModel
+    params: ModelParams
+    streaming: bool
+    tries: list[Try] = field(default_factory=list)
+    lessons: list[Lesson] = field(default_factory=list)
+    # Of the try under way:
+    is_trying: bool = False
+    started_ms: int = 0
+    first_ms: int | None = None
     size: int = 0
-    finish_reason: str = ""
-    usage: Usage | None = None
-
-    async def run(
-        self, messages: list[BaseMessage], *, streaming: bool
-    ) -> AsyncGenerator[ChatGeneration, None]:
-        await self._emit("started")
-        async with self._place():
-            while True:
-                self.tries += 1
-                self.size, self.finish_reason, self.usage = 0, "", None
-                try:
-                    streams = streaming and self._can_stream
-                    source = self._stream(messages) if streams else self._whole(messages)
-                    async with aclosing(source) as pieces:
-                        async for piece in pieces:
-                            self.began = self.began or _says_something(piece)
-                            yield piece
-                    break
-                except errors.ProviderError as error:
-                    await self._wait_or_raise(error)
-        self._record()
-        await self._emit("finished")
+    reasoning: list[str] = field(default_factory=list)
+    end: End | None = None
 
     @property
-    def _can_stream(self) -> bool:
-        """A chat model need not stream; LangChain's base class then has no stream either."""
-        cls = type(self.model)
-        return cls._astream is not BaseChatModel._astream or cls._stream is not BaseChatModel._stream
+    def began(self) -> bool:
+        return self.first_ms is not None
 
-    async def _stream(self, messages: list[BaseMessage]) -> AsyncGenerator[ChatGeneration, None]:
-        provider, empty = self.target.provider, True
-        # Pieces without a token do not extend this limit.
-        first_token_by: float | None = time.monotonic() + provider.first_token_s
-        async with aclosing(self.model._astream(messages)) as chunks:  # type: ignore[type-var]
+    async def run(self, messages: list[BaseMessage]) -> AsyncGenerator[Sequence[Piece], None]:
+        await self._emit("started")
+        try:
+            async with self._place():
+                while self.end is None:
+                    self._begin_try()
+                    try:
+                        async with aclosing(self._try(messages)) as answer:
+                            async for pieces in answer:
+                                yield pieces
+                    except errors.ChainHubError as error:
+                        if self.end is not None:
+                            raise
+                        self._end_try("failed", error)
+                        await self._prepare_another_try(error)
+        finally:
+            if self.is_trying:
+                self._end_try("cancelled")
+            self._record()
+        await self._emit("finished")
+
+    async def _try(self, messages: list[BaseMessage]) -> AsyncGenerator[Sequence[Piece], None]:
+        provider, streams = self.target.provider, self._streams
+        # Only content ends this limit: comments and empty pieces do not extend it.
+        due: float | None = time.monotonic() + (provider.first_token_s if streams else provider.answer_s)
+        async with aclosing(self.model.pieces(messages, streaming=streams)) as source:
             while True:
-                limit_s = first_token_by - time.monotonic() if first_token_by else provider.chunk_s
-                chunk = await self._guard(anext(chunks, None), limit_s)
-                if chunk is None:
+                limit_s = due - time.monotonic() if due else provider.chunk_s
+                pieces = await self._guard(anext(source, None), limit_s)
+                if pieces is None:
                     break
-                empty = False
-                if _says_something(chunk):
-                    first_token_by = None
-                self._note(chunk)
-                yield chunk
-        if empty:
-            raise errors.ProviderGarbage()
-        self._require_finish_reason()
+                for piece in pieces:
+                    self._note(piece)
+                if streams and self.began:
+                    due = None
+                yield pieces
+        if self.end is None:
+            raise errors.ProviderCut()
 
-    async def _whole(self, messages: list[BaseMessage]) -> AsyncGenerator[ChatGeneration, None]:
-        limit_s = self.target.provider.answer_s
-        result = await self._guard(self.model._agenerate(messages), limit_s)
-        for generation in result.generations[:1]:
-            self._note(generation)
-            self._require_finish_reason()
-            yield generation
-        self._require_finish_reason()
+    @property
+    def _streams(self) -> bool:
+        """Whether the answer is asked for in pieces; one that only comes in pieces is put together."""
+        habits = self.model.habits
+        if habits is None or habits.streaming == "yes":
+            return self.streaming
+        return habits.streaming == "only"
 
     async def _guard(self, answer: Awaitable[Any], limit_s: float) -> Any:
         """Await ``answer`` within the limit; translate the exceptions of the provider's code."""
@@ -188,48 +200,107 @@ class _Attempt:
                 raise errors.ProviderTimeout() from error
             raise kind_of(self.target.provider.kind).load().translate(error) from error
 
-    def _note(self, generation: ChatGeneration) -> None:
-        self.size += len(generation.text)
+    def _note(self, piece: Piece) -> None:
+        if piece.end is not None:
+            self.end = piece.end
+            self._end_try("answered")
+            self._keep_lessons()
+            return
+        if self.first_ms is None and piece.says_something:
+            self.first_ms = self.context.elapsed_ms - self.started_ms
+        if piece.text:
+            self.context.said.append(piece.text)
+        if piece.reasoning:
+            self.reasoning.append(piece.reasoning)
+        self.size += len(piece.text) + sum(len(call["args"] or "") for call in piece.tool_calls)
         if self.size > MAX_ANSWER_CHARS:
             raise errors.OutputInvalid("The model's answer is longer than ChainHub keeps.")
-        info = generation.generation_info or {}
-        metadata = generation.message.response_metadata
-        if reason := info.get("finish_reason") or metadata.get("finish_reason"):
-            self.finish_reason = encode(str(reason))[:MAX_FINISH_REASON_CHARS]
-        self.usage = usage_of(generation.message) or self.usage
 
-    def _require_finish_reason(self) -> None:
-        """Raise ProviderCut where none came: the answer is incomplete, although the SDK reports success."""
-        if not self.finish_reason:
-            raise errors.ProviderCut()
+    # --- Tries ---------------------------------------------------------------------------------
 
-    async def _wait_or_raise(self, error: errors.ProviderError) -> None:
-        """Wait before the next try, or raise ``error`` where no further try is allowed.
+    def _begin_try(self) -> None:
+        self.is_trying, self.started_ms, self.first_ms, self.size = True, self.context.elapsed_ms, None, 0
+        self.reasoning = []
+        self.context.said.clear()
+
+    def _end_try(
+        self,
+        outcome: Literal["answered", "failed", "cancelled"],
+        error: errors.ChainHubError | None = None,
+    ) -> None:
+        self.is_trying = False
+        told = getattr(error, "told", None)
+        self.tries.append(
+            Try(
+                started_ms=self.started_ms,
+                ms=self.context.elapsed_ms - self.started_ms,
+                first_ms=self.first_ms,
+                outcome=outcome,
+                code=error.code if error else "",
+                told=masked(told, *self.target.provider.secrets) if told else None,
+            )
+        )
+
+    async def _prepare_another_try(self, error: errors.ChainHubError) -> None:
+        """Change the request or wait before the next try; raise ``error`` where no further try is allowed.
 
         The provider's Retry-After replaces our own wait. No try follows a wait beyond the run's deadline.
         """
-        if self.began or not error.retryable or self.tries >= ATTEMPTS:
+        if self.began or not isinstance(error, errors.ProviderError):
+            raise error
+        if self._learns(error):
+            return
+        tries = len(self.tries) - len(self.lessons)
+        if not error.retryable or tries >= ATTEMPTS:
             raise error
         backoff = self.context.backoff
-        wait_s = backoff.wait_s(self.tries) if error.retry_after_s is None else error.retry_after_s
+        wait_s = backoff.wait_s(tries) if error.retry_after_s is None else error.retry_after_s
         if time.monotonic() + wait_s >= self.context.deadline:
             raise error
         await backoff.sleep(wait_s)
+
+    def _learns(self, error: errors.ProviderError) -> bool:
+        """Whether the refusal teaches how to ask in another way; the next try then does so."""
+        told, habits = self.tries[-1].told, self.model.habits
+        if told is None or habits is None or not isinstance(error, errors.ProviderRefused):
+            return False
+        settings, learned = self.target.provider.habits, self.target.learned
+        taught = lesson(told, settings=settings, learned=learned, habits=habits, streaming=self._streams)
+        if taught is None or taught in self.lessons or len(self.lessons) >= MAX_LESSONS:
+            return False
+        self.lessons.append(taught)
+        if taught.value is None:
+            self._keep_lessons()
+            return False
+        self.target = replace(self.target, learned=applied(learned, taught))
+        self.model = build_model(self.target, self.params)
+        return True
+
+    def _keep_lessons(self) -> None:
+        """Called once an answer has come: only that shows that the lessons were right."""
+        provider, model = self.target.provider.slug, self.target.model
+        self.context.lessons += [
+            Taught(provider=provider, model=model, habit=each.habit, value=each.value, refusal=each.refusal)
+            for each in self.lessons
+        ]
 
     def _place(self) -> AbstractAsyncContextManager[None]:
         return _held(places_at(self.target.provider))
 
     def _record(self) -> None:
-        price = self.target.price
+        price, end = self.target.price, self.end
+        usage = end.usage if end else None
         self.context.calls.append(
             ModelCall(
                 step=self.path,
                 provider=self.target.provider.slug,
                 model=self.target.model,
-                attempts=self.tries,
-                finish_reason=self.finish_reason,
-                usage=self.usage,
-                cost_usd=cost_usd(self.usage, price) if self.usage and price else None,
+                tries=tuple(self.tries),
+                finish_reason=end.finish_reason if end else "",
+                raw_finish_reason=end.raw_finish_reason if end else "",
+                reasoning="".join(self.reasoning)[:MAX_REASONING_CHARS],
+                usage=usage,
+                cost_usd=cost_usd(usage, price) if usage and price else None,
             )
         )
 
@@ -243,22 +314,6 @@ class _Attempt:
                 model=self.target.model,
             )
         )
-
-
-def usage_of(message: Any) -> Usage | None:
-    """The token usage that a message reports; ``None`` where it is missing or impossible."""
-    used = getattr(message, "usage_metadata", None)
-    if not used:
-        return None
-    tokens = used["input_tokens"], used["output_tokens"]
-    if not all(isinstance(n, int) and 0 <= n <= MAX_TOKENS for n in tokens):
-        return None
-    return Usage(input_tokens=tokens[0], output_tokens=tokens[1])
-
-
-def _says_something(piece: ChatGeneration) -> bool:
-    """Whether the piece has content: providers start a stream with a piece that only names the role."""
-    return bool(piece.text or getattr(piece.message, "tool_calls", None) or piece.message.content)
 
 
 @asynccontextmanager

@@ -1,53 +1,44 @@
-"""ChatOpenAI without the OpenAI SDK: sends the same requests over aiohttp and decodes the answers directly.
+"""Sends requests for chat completions over aiohttp, and reads the answers as they come.
 
-The SDK validates each request against its types and builds objects for every piece of a stream. Both cost
-several times as much as the call itself. langchain-openai still builds the request and converts the answer
-to messages. Wire format: OpenAI API reference, "Create chat completion" and "Streaming".
+The OpenAI SDK validates each request against its types and builds objects for every piece of a stream. Both
+cost several times as much as the call itself.
 """
 
+import asyncio
 import json
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import aiohttp
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
-from langchain_core.messages import AIMessageChunk, BaseMessage
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from langchain_core.prompt_values import ChatPromptValue
-from langchain_openai import ChatOpenAI
-from pydantic import PrivateAttr
 
-from chains.runtime import errors
-from chains.runtime.providers.reach import ProviderConfig
+from chains.runtime.providers.completions import AnswerReader
+from chains.runtime.providers.failures import judged, retry_after_s, told_in
+from chains.runtime.providers.pieces import Piece
+from chains.runtime.providers.sse import NotJSON, decoded
 from concurrency.loops import per_loop
 
-# More than any answer that is kept; the rest of a larger body is not read.
-MAX_BODY_BYTES = 16 * 1024 * 1024
-MAX_LINE_BYTES = 4 * 1024 * 1024
-# Private methods of langchain-openai that are used here and may change in any release.
-NEEDED = ("_get_request_payload", "_convert_chunk_to_generation_chunk", "_create_chat_result")
-
-# Reading the system's certificates takes about 50 ms, so all clients share one context.
-tls = cache(ssl.create_default_context)
+# How long to wait for the usage, or for the announced end, once an answer is complete.
+REST_S = 2.0
+MAX_REFUSAL_BYTES = 64 * 1024
 
 
-class Refused(Exception):
-    """A response with another status than 200."""
+@cache
+def tls(ca_bundle: str) -> ssl.SSLContext:
+    """The context for a provider's certificates in PEM form; "" for the system's.
 
-    def __init__(self, status: int, headers: Any, body: Any):
-        super().__init__(status)
-        self.status, self.headers = status, headers
-        error = body.get("error") if isinstance(body, dict) else None
-        self.code = error.get("code") if isinstance(error, dict) else None
+    Reading the system's certificates takes about 50 ms, so all clients share one context.
+    """
+    return ssl.create_default_context(cadata=ca_bundle or None)
 
 
 async def _kept_session() -> AsyncGenerator[aiohttp.ClientSession, None]:
     """Yields one session, which is closed when the event loop shuts its async generators down."""
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=tls()),
+        connector=aiohttp.TCPConnector(limit=0, ssl=tls("")),
         # No cookies, and no settings from the environment: a request sends only what its provider's record
         # says.
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -76,110 +67,96 @@ class _Sessions:
 _sessions = per_loop(_Sessions)
 
 
-class DirectChatOpenAI(ChatOpenAI):
-    """Sends its requests over the connection pool of the running event loop; call ``reach`` first."""
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """An address for chat completions. ``connect_s`` limits the time for connecting.
 
-    _url: str = PrivateAttr()
-    _headers: dict[str, str] = PrivateAttr()
-    _timeout: aiohttp.ClientTimeout = PrivateAttr()
+    There is no limit for reading, because ``providers.calls`` limits the wait for each piece. ``proxy`` and
+    ``ca_bundle`` as in ``ProviderConfig``.
+    """
 
-    def reach(self, provider: ProviderConfig, base_url: str) -> None:
-        """Set the endpoint, the credential and the time limit for connecting.
+    url: str
+    headers: Mapping[str, str]
+    connect_s: float
+    proxy: str = ""
+    ca_bundle: str = ""
 
-        There is no limit for reading, because ``providers.calls`` limits the wait for each piece.
+    async def pieces(
+        self, body: Mapping[str, Any], *, splits_thinking: bool
+    ) -> AsyncGenerator[Sequence[Piece], None]:
+        """Send the body and yield the pieces of the answer, those of one read together.
+
+        Raises ProviderError, and aiohttp's exceptions.
         """
-        self._url = f"{base_url.rstrip('/')}/chat/completions"
-        key = provider.api_key.get_secret_value() or "none"
-        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-        self._timeout = aiohttp.ClientTimeout(total=None, connect=provider.connect_s)
-
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        async with self._post(self._get_request_payload(_prompt(messages), stop=stop, **kwargs)) as response:
-            return self._create_chat_result(await _json(response))
-
-    async def _astream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[ChatGenerationChunk]:
-        payload = self._get_request_payload(
-            _prompt(messages), stop=stop, stream=True, stream_options={"include_usage": True}, **kwargs
-        )
-        async with self._post(payload) as response:
-            if "text/event-stream" not in response.headers.get("Content-Type", "text/event-stream"):
-                raise errors.ProviderGarbage()
-            async for data in _data_of(response.content):
-                chunk = self._convert_chunk_to_generation_chunk(data, AIMessageChunk, None)
-                if chunk is not None:
-                    yield chunk
+        reader = AnswerReader(splits_thinking)
+        async with self._post(body) as response:
+            async for data in _reads(response, reader):
+                if pieces := reader.add(data):
+                    yield pieces
+                if reader.fault:
+                    raise reader.fault
+                if reader.is_over:
+                    break
+        if pieces := reader.finish():
+            yield pieces
+        if reader.fault:
+            raise reader.fault
 
     @asynccontextmanager
-    async def _post(self, payload: dict[str, Any]) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send the request and yield its response; raises Refused where the status is not 200."""
-        body = {key: value for key, value in payload.items() if key != "extra_body" and value is not None}
-        body.update(payload.get("extra_body") or {})
-        data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    async def _post(self, body: Mapping[str, Any]) -> AsyncIterator[aiohttp.ClientResponse]:
+        data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
         session = await _sessions().get()
+        timeout = aiohttp.ClientTimeout(total=None, connect=self.connect_s)
         async with session.post(
-            self._url, data=data, headers=self._headers, timeout=self._timeout, allow_redirects=False
+            self.url,
+            data=data,
+            headers=self.headers,
+            timeout=timeout,
+            allow_redirects=False,
+            proxy=self.proxy or None,
+            ssl=tls(self.ca_bundle) if self.ca_bundle else True,
         ) as response:
-            if response.status != 200:
-                raise Refused(response.status, response.headers, await _error_body(response))
+            if not 200 <= response.status < 300:
+                told = told_in(await _refusal(response), response.status)
+                raise judged(told, retry_after_s=retry_after_s(response.headers))
             yield response
 
 
-def _prompt(messages: list[BaseMessage]) -> ChatPromptValue:
-    """The messages as langchain-openai's methods expect them; not validated, as that is done already."""
-    return ChatPromptValue.model_construct(messages=messages)
+async def _reads(response: aiohttp.ClientResponse, reader: AnswerReader) -> AsyncIterator[bytes]:
+    """Yield what arrives. Once the answer is complete, a closed or a silent connection is its end."""
+    while True:
+        try:
+            data = await _read(response, reader)
+        except (TimeoutError, aiohttp.ClientError):
+            if not reader.is_complete:
+                raise
+            return
+        if not data:
+            return
+        yield data
 
 
-async def _error_body(response: aiohttp.ClientResponse) -> Any:
+async def _read(response: aiohttp.ClientResponse, reader: AnswerReader) -> bytes:
+    """The next bytes, b"" at the end. Raises TimeoutError where an answer is complete and nothing follows."""
+    if reader.may_be_complete:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REST_S):
+                return await response.content.readany()
+        if reader.is_complete:
+            raise TimeoutError
+    return await response.content.readany()
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> Any:
+    """The JSON body of a refusal, or its text; as far as it is read in time."""
+    data = b""
     try:
-        return await _json(response)
-    except (ValueError, errors.ProviderError, aiohttp.ClientError):
-        return None
-
-
-async def _json(response: aiohttp.ClientResponse) -> Any:
-    body = await response.content.read(MAX_BODY_BYTES + 1)
-    pieces, size = [body], len(body)
-    while body and size <= MAX_BODY_BYTES:
-        body = await response.content.read(MAX_BODY_BYTES + 1)
-        pieces.append(body)
-        size += len(body)
-    if size > MAX_BODY_BYTES:
-        raise errors.OutputInvalid("The model's answer is longer than ChainHub keeps.")
-    return json.loads(b"".join(pieces))
-
-
-async def _data_of(content: aiohttp.StreamReader) -> AsyncIterator[Any]:
-    """Yield the JSON object of each server-sent event before ``[DONE]``.
-
-    Only ``data`` lines are read, one for each event, as OpenAI and compatible servers send them. Raises
-    ProviderFailed for an error event, ProviderGarbage for data that is no object or too long.
-    """
-    rest = b""
-    async for piece in content.iter_any():
-        *lines, rest = (rest + piece).split(b"\n")
-        if len(rest) > MAX_LINE_BYTES:
-            raise errors.ProviderGarbage()
-        for line in lines:
-            if not line.startswith(b"data:"):
-                continue
-            text = line[5:].strip()
-            if text == b"[DONE]":
-                return
-            data = json.loads(text)
-            if not isinstance(data, dict):
-                raise errors.ProviderGarbage()
-            if data.get("error"):
-                raise errors.ProviderFailed()
-            yield data
+        async with asyncio.timeout(REST_S):
+            while len(data) < MAX_REFUSAL_BYTES and (more := await response.content.readany()):
+                data += more
+    except (TimeoutError, aiohttp.ClientError):
+        pass
+    try:
+        return decoded(data)
+    except NotJSON as error:
+        return error.text

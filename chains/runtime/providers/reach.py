@@ -10,12 +10,18 @@ from pydantic import SecretStr
 
 from chains.runtime import errors
 from chains.runtime.pricing import Price
+from chains.runtime.providers.habits import Habits, habits_of
 from concurrency.loops import per_loop
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProviderConfig:
-    """A provider. Time limits are in seconds; ``max_concurrency`` 0 means no cap."""
+    """A provider. Time limits are in seconds; ``max_concurrency`` 0 means no cap.
+
+    ``habits`` are the record's settings for ``providers.habits``. ``headers`` are sent with each request.
+    ``proxy`` is the URL of an HTTP proxy. ``ca_bundle`` has certificates in PEM form; they replace the
+    system's. ``splits_thinking``: a think block at the beginning of an answer is kept apart from it.
+    """
 
     slug: str
     kind: str
@@ -27,15 +33,33 @@ class ProviderConfig:
     answer_s: float = 120
     run_s: float = 300
     max_concurrency: int = 0
+    habits: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    proxy: str = field(default="", repr=False)
+    ca_bundle: str = ""
+    splits_thinking: bool = True
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Texts that may never be told to anyone, even where a provider repeats them."""
+        return (self.api_key.get_secret_value(), *self.headers.values(), self.proxy)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlanTarget:
-    """A target with its provider looked up; ``price`` is ``None`` where unknown."""
+    """A target with its provider looked up; ``price`` is ``None`` where unknown.
+
+    ``learned`` are the habits of this model that refusals have taught, by name.
+    """
 
     provider: ProviderConfig
     model: str
     price: Price | None = None
+    learned: Mapping[str, str] = field(default_factory=dict)
+
+    def habits_at(self, base_url: str) -> Habits:
+        """How to ask this model at this address, which is the kind's own where the record has none."""
+        return habits_of(self.provider.habits, self.learned, base_url=base_url, model=self.model)
 
 
 @dataclass(frozen=True, kw_only=True)

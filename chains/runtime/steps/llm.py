@@ -8,17 +8,19 @@ from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import uuid4
 
+from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessageChunk, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk
 from langchain_core.prompt_values import ChatPromptValue
 from langchain_core.utils.utils import LC_ID_PREFIX
 from pydantic import Field, JsonValue, model_validator
 
 from chains.runtime.context import RunContext
 from chains.runtime.data import Frozen
+from chains.runtime.errors import AnswerEmpty, OutputInvalid
 from chains.runtime.events import Part
 from chains.runtime.names import Name, Slug
 from chains.runtime.providers.calls import GuardedModel
+from chains.runtime.providers.pieces import Piece
 from chains.runtime.providers.reach import ModelParams, PlanTarget
 from chains.runtime.steps.base import (
     DEFAULT,
@@ -204,7 +206,7 @@ class LLMStep(Step):
 
 # --- As it runs --------------------------------------------------------------------------------
 
-Answers = AsyncGenerator[ChatGeneration, None]
+Answer = AsyncGenerator[Sequence[Piece], None]
 
 # LangChain's names for these parts of a chain. The kind ``message`` needs no parser.
 PART_NAMES = {"prompt": "ChatPromptTemplate", "model": "ChatModel"}
@@ -278,40 +280,81 @@ class PlannedLLM(PlannedStep):
         self, values: Mapping[str, Any], context: RunContext, *, path: str, streaming: bool
     ) -> AsyncGenerator[Any, None]:
         messages = rendered(self.prompt, values)
-        answers = self.model.answers(path, messages, context, streaming=streaming)
+        answer = self.model.answers(path, messages, context, streaming=streaming)
         if context.shows_parts:
-            return _Parts(step=self, path=path, context=context).pieces(values, messages, answers)
-        if self.parser.kind == "message":
-            answers = _with_metadata(answers, call_id=str(uuid4()))
-        return self.pieces_of(answers)
+            return _Parts(step=self, path=path, context=context).pieces(values, messages, answer)
+        return self.pieces_of(answer, call_id=str(uuid4()))
 
-    async def pieces_of(self, answers: Answers) -> AsyncGenerator[Any, None]:
-        """Yield pieces of the output: the model's answer after the parser."""
-        async with aclosing(answers):
-            if self.parser.kind == "message":
-                async for answer in answers:
-                    yield answer.message
-            elif self.parser.kind == "text":
-                async for answer in answers:
-                    # Providers start and end a stream with empty texts.
-                    if text := answer.text:
-                        yield text
-            else:
-                yield parsed(self.parser, "".join([answer.text async for answer in answers]))
+    async def pieces_of(self, answer: Answer, *, call_id: str) -> AsyncGenerator[Any, None]:
+        """Yield pieces of the output: the model's answer after the parser.
+
+        Raises AnswerEmpty where the model gave no text, OutputInvalid where it does not fit the parser.
+        """
+        said = _Said(may_call_tools=self.parser.kind == "message")
+        async with aclosing(answer):
+            async for pieces in answer:
+                for piece in pieces:
+                    said.note(piece)
+                    if self.parser.kind == "text":
+                        if piece.text:
+                            yield piece.text
+                    elif self.parser.kind == "message":
+                        yield _with_id(piece.message(), call_id)
+        if self.parser.kind not in ("text", "message"):
+            yield self._parsed(said)
+
+    def _parsed(self, said: "_Said") -> Any:
+        try:
+            return parsed(self.parser, "".join(said.texts))
+        except OutputParserException as error:
+            if said.finish_reason == "length":
+                raise OutputInvalid(
+                    "The model's answer was cut off at the limit of its tokens, so it is not complete. "
+                    "Raise the step's max tokens, or ask for less."
+                ) from error
+            raise
 
 
-async def _with_metadata(answers: Answers, *, call_id: str) -> Answers:
-    """Add what LangChain's models add to messages: an id, metadata, and a mark on the last piece."""
-    message_id, last = f"{LC_ID_PREFIX}-{call_id}", None
-    async with aclosing(answers):
-        async for answer in answers:
-            last = answer.message
-            last.response_metadata = {**(answer.generation_info or {}), **last.response_metadata}
-            if last.id is None:
-                last.id = message_id if isinstance(last, AIMessageChunk) else f"{message_id}-0"
-            yield answer
-    if isinstance(last, AIMessageChunk) and last.chunk_position != "last":
-        yield ChatGenerationChunk(message=AIMessageChunk(content="", id=last.id, chunk_position="last"))
+@dataclass(kw_only=True)
+class _Said:
+    """What the model has said so far. ``may_call_tools``: a tool call without a text is an answer too."""
+
+    may_call_tools: bool
+    texts: list[str] = field(default_factory=list)
+    thought: bool = False
+    called: bool = False
+    finish_reason: str = ""
+
+    def note(self, piece: Piece) -> None:
+        if piece.end is not None:
+            self.finish_reason = piece.end.finish_reason
+            self._require_text()
+        if piece.text:
+            self.texts.append(piece.text)
+        self.thought = self.thought or bool(piece.reasoning)
+        self.called = self.called or bool(piece.tool_calls)
+
+    def _require_text(self) -> None:
+        if self.texts or (self.called and self.may_call_tools):
+            return
+        raise AnswerEmpty(f"{AnswerEmpty.message} {self._why_empty()}".strip())
+
+    def _why_empty(self) -> str:
+        if self.finish_reason == "content_filter":
+            return "The provider's content filter withheld it."
+        if self.finish_reason == "length":
+            thinking = " while it was still thinking" if self.thought else ""
+            return f"The model reached the limit of its tokens{thinking}."
+        if self.called:
+            return "The model asked for a tool, and this chain has none."
+        return "The model only thought." if self.thought else ""
+
+
+def _with_id(message: AIMessageChunk, call_id: str) -> AIMessageChunk:
+    """Add the id that LangChain's models give to the messages of one call."""
+    if message.id is None:
+        message.id = f"{LC_ID_PREFIX}-{call_id}"
+    return message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -324,14 +367,14 @@ class _Parts:
     call_id: str = field(default_factory=lambda: str(uuid4()))
 
     async def pieces(
-        self, values: Mapping[str, Any], messages: list[BaseMessage], answers: Answers
+        self, values: Mapping[str, Any], messages: list[BaseMessage], answer: Answer
     ) -> AsyncGenerator[Any, None]:
         await self._emit("prompt", "started", values)
         await self._emit("prompt", "finished", ChatPromptValue(messages=messages))
-        answers = _with_metadata(answers, call_id=self.call_id)
         is_text = self.step.parser.kind == "text"
         emitted: list[Any] = []
-        async with aclosing(self.step.pieces_of(self._model(messages, answers))) as pieces:
+        answer = self._model(messages, answer)
+        async with aclosing(self.step.pieces_of(answer, call_id=self.call_id)) as pieces:
             async for piece in pieces:
                 if not emitted:
                     await self._emit("parser", "started")
@@ -342,15 +385,15 @@ class _Parts:
         if emitted and is_text:
             await self._emit("parser", "finished", self.step.whole(emitted))
 
-    async def _model(self, messages: list[BaseMessage], answers: Answers) -> Answers:
+    async def _model(self, messages: list[BaseMessage], answer: Answer) -> Answer:
         await self._emit("model", "started", {"messages": [messages]})
         emitted: list[BaseMessage] = []
-        async with aclosing(answers):
-            async for answer in answers:
-                emitted.append(answer.message)
-                if isinstance(answer.message, AIMessageChunk):
-                    await self._emit("model", "streamed", answer.message)
-                yield answer
+        async with aclosing(answer):
+            async for pieces in answer:
+                for piece in pieces:
+                    emitted.append(_with_id(piece.message(), self.call_id))
+                    await self._emit("model", "streamed", emitted[-1])
+                yield pieces
         await self._emit("model", "finished", joined(emitted))
 
     async def _emit(

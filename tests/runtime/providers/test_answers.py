@@ -84,10 +84,15 @@ async def test_a_prompt_that_is_too_long_is_never_sent(upstream):
 @pytest.mark.parametrize(
     ("reason", "kept"), [("length", "length"), ("x" * 100, "x" * 64), ("a\x00b", "a\ufffdb"), (5, "5")]
 )
-async def test_a_finish_reason_is_kept_as_far_as_it_can_be_stored(upstream, reason, kept, streaming):
+async def test_the_providers_finish_reason_is_kept_as_far_as_it_can_be_stored(
+    upstream, reason, kept, streaming
+):
     upstream.script(answers(finish_reason=reason))
 
-    assert (await run(one(upstream), streaming=streaming)).finish_reason == kept
+    ran = await run(one(upstream), streaming=streaming)
+
+    assert ran.calls[0].raw_finish_reason == kept
+    assert ran.finish_reason == ("length" if reason == "length" else "stop")
 
 
 @BOTH

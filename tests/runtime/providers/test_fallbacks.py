@@ -26,7 +26,11 @@ async def test_fallbacks_stand_in_in_their_order(upstream, spare, streaming):
     ran = await run(plan(step(*targets)), streaming=streaming)
 
     assert ran.output == "Third"
-    assert [(call.provider, call.model) for call in ran.calls] == [("third", "other")]
+    assert [(call.provider, call.model, call.was_answered) for call in ran.calls] == [
+        ("first", "test-model", False),
+        ("second", "test-model", False),
+        ("third", "other", True),
+    ]
     assert [(status, who) for _, status, who in ran.steps] == [
         ("started", "first"),
         ("started", "second"),

@@ -132,18 +132,19 @@ async def test_a_later_step_keeps_the_callers_messages(upstream, streaming):
 
 
 @BOTH
-async def test_an_answer_without_a_word_is_an_empty_text(upstream, streaming):
+async def test_an_answer_without_a_word_is_none(upstream, streaming):
     upstream.script(answers(""))
 
-    ran = await run(plan(step(target(upstream))), streaming=streaming)
+    with pytest.raises(errors.AnswerEmpty):
+        await run(plan(step(target(upstream))), streaming=streaming)
 
-    assert (ran.output, ran.chunks, ran.finish_reason) == ("", [], "stop")
+    assert len(upstream.requests) == 1
 
 
 @BOTH
 @pytest.mark.parametrize(
     "text",
-    ["no JSON", '{"n": 1', '{"n": "1"}', "[" * 500 + "]" * 500, "", '{"n": 1e400}', "```" + "\n" * 100_000],
+    ["no JSON", '{"n": 1', '{"n": "1"}', "[" * 500 + "]" * 500, " ", '{"n": 1e400}', "```" + "\n" * 100_000],
 )
 async def test_an_answer_that_does_not_fit_is_refused(upstream, text, streaming):
     schema = {"type": "object", "properties": {"n": {"type": "number"}}, "required": ["n"]}

@@ -1,0 +1,334 @@
+"""Reads chat completions: the bytes of an answer, streamed or whole, become normalised pieces.
+
+Wire format: OpenAI API reference, "Create chat completion" and "Streaming". Servers and gateways deviate from
+it in many ways. So each value is converted by itself, and one that does not convert is dropped alone.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
+
+from chains.runtime import errors
+from chains.runtime.pricing import Usage
+from chains.runtime.providers.failures import failure_in, judged
+from chains.runtime.providers.pieces import End, Piece, finish_reason_of, known, stored_word, tokens
+from chains.runtime.providers.sse import DONE, EventStream, NotJSON, ServerEvent, decoded
+from chains.runtime.providers.tidy import Tidy
+from chains.runtime.wire.values import encode
+
+# More than any answer that is kept; the rest of a larger body is not read.
+MAX_BODY_BYTES = 16 * 1024 * 1024
+BOM = b"\xef\xbb\xbf"
+SPACE = b" \t\r\n"
+
+
+@dataclass(slots=True)
+class AnswerReader:
+    """Reads one answer from its bytes. What the body is decides how it is read, whatever its label says.
+
+    ``fault`` is set where the answer reports a failure; raise it after the pieces that came before it.
+    """
+
+    splits_thinking: bool = False
+    fault: errors.ChainHubError | None = None
+    # The last event was read; what follows is of no interest.
+    is_over: bool = False
+    _form: Literal["unknown", "events", "body"] = "unknown"
+    _events: EventStream = field(default_factory=EventStream)
+    _body: bytearray = field(default_factory=bytearray)
+    _chat: "Chat" = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._chat = Chat(Tidy(self.splits_thinking))
+
+    @property
+    def may_be_complete(self) -> bool:
+        """Whether nothing more may have to come; quick to tell, and wrong for some bodies."""
+        if self._form == "body":
+            return bytes(self._body[-64:]).rstrip(SPACE).endswith((b"}", b"]"))
+        return bool(self._chat.finish_reason)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the answer needs nothing more, though more may follow, such as the usage."""
+        if self._form != "body":
+            return self.is_over or bool(self._chat.finish_reason)
+        with suppress(NotJSON):
+            return isinstance(decoded(bytes(self._body)), dict | list)
+        return False
+
+    def add(self, data: bytes) -> list[Piece]:
+        """The pieces in these bytes, which may end anywhere."""
+        if self._form == "unknown":
+            self._body += data
+            begin = bytes(self._body).removeprefix(BOM).lstrip(SPACE)
+            if not begin or BOM.startswith(begin):
+                return []
+            self._form = "body" if begin[:1] in (b"{", b"[", b"<") else "events"
+            data, self._body = begin, bytearray()
+        if self._form == "events":
+            return self._collected(self._events.add(data))
+        self._body += data
+        if len(self._body) > MAX_BODY_BYTES:
+            self.fault = errors.OutputInvalid("The model's answer is longer than ChainHub keeps.")
+        return []
+
+    def finish(self) -> list[Piece]:
+        """The pieces that the end of the body completes; the last one has the answer's end.
+
+        Raises ProviderCut for an answer that is not complete, ProviderGarbage for one that is none.
+        """
+        pieces = self._collected(self._events.rest()) if self._form == "events" else self._of_body()
+        if self.fault is None:
+            if not self._chat.began:
+                self.fault = errors.ProviderGarbage()
+            elif not self.is_over and not self._chat.finish_reason:
+                self.fault = errors.ProviderCut()
+            else:
+                pieces += self._chat.end()
+        return pieces
+
+    def _collected(self, events: Iterator[ServerEvent]) -> list[Piece]:
+        pieces: list[Piece] = []
+        try:
+            for event in events:
+                if event.value is DONE:
+                    self.is_over = True
+                    break
+                if (piece := self._of_event(event)) is not None:
+                    pieces.append(piece)
+        except errors.ChainHubError as fault:
+            self.fault = fault
+        return pieces
+
+    def _of_event(self, event: ServerEvent) -> Piece | None:
+        value = event.value
+        if isinstance(value, NotJSON):
+            if value.text.startswith("{"):
+                # Damaged: what it said is lost, so the answer would have a hole.
+                raise errors.ProviderGarbage()
+            value = value.text
+        if told := failure_in(value, name=event.name):
+            raise judged(told)
+        return self._chat.piece(value) if isinstance(value, dict) else None
+
+    def _of_body(self) -> list[Piece]:
+        try:
+            value = decoded(bytes(self._body))
+        except NotJSON:
+            self.fault = errors.ProviderGarbage()
+            return []
+        if told := failure_in(value):
+            self.fault = judged(told)
+            return []
+        try:
+            piece = self._chat.piece(value, is_body=True) if isinstance(value, dict) else None
+        except errors.ChainHubError as fault:
+            self.fault = fault
+            return []
+        self.is_over = self._chat.began
+        return [piece] if piece else []
+
+
+@dataclass(slots=True)
+class Chat:
+    """The answer so far, from the objects of which it consists. ``began``: there was a choice."""
+
+    tidy: Tidy
+    began: bool = False
+    finish_reason: str = ""
+    usage: Usage | None = None
+    metadata: dict[str, Any] = field(default_factory=lambda: {"model_provider": "openai"})
+    _tools: "ToolCalls" = field(default_factory=lambda: ToolCalls())
+
+    def piece(self, data: Mapping[str, Any], *, is_body: bool = False) -> Piece | None:
+        """What one object says, ``None`` where that is nothing new.
+
+        Raises ProviderFailed where its finish reason says that the answer is broken off.
+        """
+        choice = _first_choice(data.get("choices"))
+        self._note(data, choice, is_body=is_body)
+        if choice is None:
+            return None
+        self.began = True
+        delta, is_whole = choice.get("delta"), False
+        if not isinstance(delta, dict) and isinstance(choice.get("message"), dict):
+            delta, is_whole = choice["message"], True
+        piece = self._of_delta(delta, is_whole=is_whole) if isinstance(delta, dict) else None
+        reason = choice.get("finish_reason")
+        if reason not in (None, "", "null", False):
+            self.finish_reason = stored_word(reason)
+            finish_reason_of(self.finish_reason)
+        return piece
+
+    def end(self) -> list[Piece]:
+        """The last pieces of a complete answer."""
+        text, reasoning = self.tidy.rest()
+        rest = [Piece(text=text, reasoning=reasoning)] if text or reasoning else []
+        reason = finish_reason_of(self.finish_reason)
+        if not self.finish_reason and self._tools.any:
+            reason = "tool_calls"
+        end = End(
+            finish_reason=reason,
+            raw_finish_reason=self.finish_reason,
+            usage=self.usage,
+            metadata=self.metadata,
+        )
+        return [*rest, Piece(end=end)]
+
+    def _of_delta(self, delta: Mapping[str, Any], *, is_whole: bool) -> Piece | None:
+        text, reasoning = _texts(delta.get("content"))
+        reasoning += _reasoning(delta)
+        if isinstance(refusal := delta.get("refusal"), str):
+            text += refusal
+        if text or reasoning:
+            text, reasoning = self.tidy.add(text, reasoning)
+        calls: Sequence[ToolCallChunk] = ()
+        if delta.get("tool_calls") or delta.get("function_call"):
+            calls = self._tools.pieces(delta, is_whole=is_whole)
+        if text or reasoning or calls:
+            return Piece(text=text, reasoning=reasoning, tool_calls=calls)
+        return None
+
+    def _note(self, data: Mapping[str, Any], choice: Mapping[str, Any] | None, *, is_body: bool) -> None:
+        groq = data.get("x_groq")
+        told = (
+            data.get("usage"),
+            choice.get("usage") if choice else None,
+            groq.get("usage") if isinstance(groq, dict) else None,
+        )
+        for counted in told:
+            if isinstance(counted, dict) and (usage := _usage(counted)):
+                # Some servers reset their count in the last event.
+                if self.usage is None or usage.input_tokens or usage.output_tokens:
+                    self.usage = usage
+                if is_body:
+                    self.metadata["token_usage"] = encode(counted)
+        if isinstance(model := data.get("model"), str) and model:
+            self.metadata["model_name"] = model
+        for name in ("system_fingerprint", "service_tier") + (("id",) if is_body else ()):
+            if isinstance(value := data.get(name), str) and value:
+                self.metadata[name] = value
+
+
+def _first_choice(choices: Any) -> Mapping[str, Any] | None:
+    """The choice with index 0: others are alternatives, which nobody asked for."""
+    if not isinstance(choices, list):
+        return None
+    return next((c for c in choices if isinstance(c, dict) and c.get("index") in (0, None, "0")), None)
+
+
+def _texts(content: Any) -> tuple[str, str]:
+    """The text and the reasoning in a message's content: a text, or a list of blocks."""
+    if isinstance(content, str):
+        return content, ""
+    if isinstance(content, dict):
+        content = [content]
+    text = reasoning = ""
+    for block in content if isinstance(content, list) else ():
+        if isinstance(block, str):
+            text += block
+        elif isinstance(block, dict):
+            kind = block.get("type")
+            if kind in ("thinking", "reasoning"):
+                inner = block.get("thinking") or block.get("reasoning") or block.get("text")
+                reasoning += "".join(_texts(inner))
+            elif isinstance(said := block.get("text") or block.get("refusal"), str):
+                text += said
+    return text, reasoning
+
+
+def _reasoning(delta: Mapping[str, Any]) -> str:
+    """The reasoning beside a message's content. Servers that send it under two names mean it once."""
+    for name in ("reasoning_content", "reasoning", "thinking"):
+        if isinstance(said := delta.get(name), str) and said:
+            return said
+    details = delta.get("reasoning_details")
+    blocks = [block for block in details if isinstance(block, dict)] if isinstance(details, list) else []
+    said = (block.get("text") or block.get("summary") for block in blocks)
+    return "".join(text for text in said if isinstance(text, str))
+
+
+def _usage(counted: Mapping[str, Any]) -> Usage | None:
+    read = tokens(counted.get("prompt_tokens", counted.get("input_tokens")))
+    written = tokens(counted.get("completion_tokens", counted.get("output_tokens")))
+    if read is None or written is None:
+        return None
+    inputs = _first_dict(counted, "prompt_tokens_details", "input_tokens_details")
+    outputs = _first_dict(counted, "completion_tokens_details", "output_tokens_details")
+    details = {
+        "cached": next(
+            (
+                value
+                for value in (
+                    inputs.get("cached_tokens"),
+                    counted.get("prompt_cache_hit_tokens"),
+                    counted.get("cached_tokens"),
+                )
+                if value is not None
+            ),
+            None,
+        ),
+        "cache_written": inputs.get("cache_write_tokens"),
+        "audio_in": inputs.get("audio_tokens"),
+        "reasoning": outputs.get("reasoning_tokens", counted.get("reasoning_tokens")),
+        "audio_out": outputs.get("audio_tokens"),
+    }
+    return Usage(input_tokens=read, output_tokens=written, details=known(details))
+
+
+def _first_dict(data: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    return next((data[name] for name in names if isinstance(data.get(name), dict)), {})
+
+
+@dataclass(slots=True)
+class ToolCalls:
+    """Numbers the tool calls of an answer: servers leave their indexes out, or give all the same."""
+
+    _ids: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def any(self) -> bool:
+        return bool(self._ids)
+
+    def pieces(self, delta: Mapping[str, Any], *, is_whole: bool) -> list[ToolCallChunk]:
+        """The pieces of calls in a delta; in a whole message each is a call of its own."""
+        given = delta.get("tool_calls")
+        calls = [call for call in given if isinstance(call, dict)] if isinstance(given, list) else []
+        if not calls and isinstance(legacy := delta.get("function_call"), dict):
+            calls = [{"function": legacy, "index": 0}]
+        return [piece for call in calls if (piece := self._piece(call, is_new=is_whole))]
+
+    def _piece(self, call: Mapping[str, Any], *, is_new: bool) -> ToolCallChunk | None:
+        function = call.get("function")
+        if not isinstance(function, dict):
+            return None
+        name = function.get("name")
+        arguments = function.get("arguments")
+        if arguments is not None and not isinstance(arguments, str):
+            arguments = json.dumps(arguments, ensure_ascii=False)
+        known_id = call.get("id")
+        call_id = str(known_id) if isinstance(known_id, str | int) and known_id != "" else ""
+        index = len(self._ids) if is_new else self._index(tokens(call.get("index")), call_id)
+        first = index not in self._ids
+        self._ids.setdefault(index, call_id)
+        return tool_call_chunk(
+            name=name if isinstance(name, str) and name else None,
+            args=arguments,
+            id=call_id if first and call_id else None,
+            index=index,
+        )
+
+    def _index(self, given: int | None, call_id: str) -> int:
+        for index, seen in self._ids.items():
+            if call_id and seen == call_id:
+                return index
+        if given is not None and (given not in self._ids or not call_id or not self._ids[given]):
+            return given
+        if call_id or not self._ids:
+            return max(self._ids, default=-1) + 1
+        return max(self._ids)

@@ -1,0 +1,197 @@
+"""What providers accept and refuse: as a provider's record says it, and as their refusals teach it.
+
+A provider's record has a setting for each habit, ``auto`` by default. ``auto`` sends what OpenAI's newest API
+takes. A refusal that names a part of the request is a lesson: the request is sent once more in another way,
+and the lesson is kept for this provider and model.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+from chains.runtime.errors import Told
+
+AUTO = "auto"
+NEVER = "never"
+
+SETTINGS: Mapping[str, Mapping[str, str]] = {
+    "usage_in_streams": {"always": "Ask for it", NEVER: "Never ask"},
+    "streaming": {"yes": "Stream and whole", "only": "Only streams", NEVER: "Never streams"},
+    "token_limit": {"max_tokens": "max_tokens", "max_completion_tokens": "max_completion_tokens"},
+    "sampling": {"send": "Send them", "leave_out": "Leave them out"},
+    "json_schema": {
+        "json_schema": "response_format: json_schema",
+        "json_object": "response_format: json_object, schema in the prompt",
+        "tool": "By a tool",
+    },
+    "api": {"chat_completions": "/chat/completions", "responses": "/responses"},
+}
+"""The habits, and for each the values that a record may have besides ``auto``, with their labels."""
+
+SAMPLING = frozenset(
+    {"temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "stop", "verbosity"}
+    | {"reasoning_effort", "service_tier"}
+)
+"""Parameters without which an answer is still an answer; a refused one is left out."""
+
+LEFT_OUT = "left out"
+# Models that think before they answer, by the names that providers give them.
+REASONING_MODEL = re.compile(r"(^|/)(o[1-9]\b|gpt-5)|reason|think|\bqwq|deepseek-r\d", re.IGNORECASE)
+# Hosts that take OpenAI's newer name for the token limit: OpenAI itself, and Azure under all its suffixes.
+NEWER_NAME_HOSTS = re.compile(
+    r"(^|\.)(openai\.com|openai\.azure\.(com|us|cn)|cognitiveservices\.azure\.(com|us|cn)|services\.ai\.azure\.com)$"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Habits:
+    """How to ask one model of a provider. ``left_out`` names parameters that are not sent."""
+
+    usage_in_streams: bool = True
+    streaming: Literal["yes", "only", "never"] = "yes"
+    token_limit: str = "max_tokens"  # noqa: S105 the name of a parameter
+    json_schema: str = "json_schema"
+    api: str = "chat_completions"
+    left_out: frozenset[str] = frozenset()
+
+
+def habits_of(
+    settings: Mapping[str, str], learned: Mapping[str, str], *, base_url: str, model: str
+) -> Habits:
+    """The habits as a record's ``settings`` have them; ``learned`` counts where a setting is ``auto``."""
+
+    def value(name: str, usual: str) -> str:
+        told = settings.get(name, AUTO)
+        return learned.get(name, usual) if told == AUTO else told
+
+    host = urlsplit(base_url).hostname or ""
+    newer = "max_completion_tokens" if NEWER_NAME_HOSTS.search(host) else "max_tokens"
+    left_out = {name for name, taught in learned.items() if taught == LEFT_OUT}
+    sampling = settings.get("sampling", AUTO)
+    if sampling == "send":
+        left_out = set()
+    elif sampling == "leave_out" and REASONING_MODEL.search(model):
+        left_out |= SAMPLING - {"reasoning_effort", "service_tier", "stop"}
+    return Habits(
+        usage_in_streams=value("usage_in_streams", "always") != NEVER,
+        streaming=value("streaming", "yes"),  # type: ignore[arg-type]
+        token_limit=value("token_limit", newer),
+        json_schema=value("json_schema", "json_schema"),
+        api=value("api", "chat_completions"),
+        left_out=frozenset(left_out),
+    )
+
+
+# --- Lessons -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lesson:
+    """What a refusal teaches: the habit's new ``value``, ``None`` where what was learned is wrong."""
+
+    habit: str
+    value: str | None
+    refusal: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused:
+    """A refused request: the ``habits`` it followed, and whether it was ``streaming``."""
+
+    words: str
+    param: str
+    habits: Habits
+    streaming: bool
+
+    def names(self, *names: str) -> bool:
+        """Whether the refusal names one of these parameters."""
+        return self.param in names or any(
+            re.search(rf"(?<![\w]){re.escape(name)}(?![\w])", self.words) for name in names
+        )
+
+
+ONLY_STREAMS = re.compile(
+    r"non[- ]?stream|(only|must|requires?|set).{0,40}stream|stream.{0,30}(must|required)"
+)
+RESPONSES_ONLY = re.compile(r"(only|use|with|in|try).{0,60}/?v1/responses|responses api", re.IGNORECASE)
+FORGET = ""
+"""What a teacher returns where no way is left: what was learned is wrong."""
+UNKNOWN = re.compile(r"un(supported|known|recognized)|not (supported|permitted)|forbidden", re.IGNORECASE)
+SCHEMA_MODES = ("json_schema", "json_object", "tool")
+
+
+def lesson(
+    told: Told, *, settings: Mapping[str, str], learned: Mapping[str, str], habits: Habits, streaming: bool
+) -> Lesson | None:
+    """What a refusal teaches; ``None`` where it names nothing that may be sent in another way.
+
+    ``habits`` are those of the refused request, which was ``streaming`` or not.
+    """
+    refused = Refused(
+        words=f"{told.param} {told.code} {told.message}", param=told.param, habits=habits, streaming=streaming
+    )
+    for habit, teaches in TEACHERS.items():
+        if settings.get(habit, AUTO) == AUTO and (value := teaches(refused)) is not None:
+            if not value and habit not in learned:
+                return None
+            return Lesson(habit=habit, value=value or None, refusal=told.message)
+    if settings.get("sampling", AUTO) != AUTO:
+        return None
+    for name in sorted(SAMPLING - habits.left_out):
+        if refused.names(name):
+            return Lesson(habit=name, value=LEFT_OUT, refusal=told.message)
+    return None
+
+
+def _usage(refused: Refused) -> str | None:
+    asks = refused.streaming and refused.habits.usage_in_streams
+    return NEVER if asks and refused.names("stream_options", "include_usage") else None
+
+
+def _token_limit(refused: Refused) -> str | None:
+    name = refused.habits.token_limit
+    other = "max_completion_tokens" if name == "max_tokens" else "max_tokens"
+    is_unknown = UNKNOWN.search(refused.words)
+    return other if refused.names(name) and (is_unknown or refused.names(other)) else None
+
+
+def _json_schema(refused: Refused) -> str | None:
+    mode = refused.habits.json_schema
+    named = refused.names("response_format", "json_schema", "json_object", "text.format")
+    if mode == "tool":
+        named = refused.names("tools", "tool_choice")
+    if not named:
+        return None
+    rest = SCHEMA_MODES[SCHEMA_MODES.index(mode) + 1 :]
+    return rest[0] if rest else FORGET
+
+
+def _api(refused: Refused) -> str | None:
+    wants = refused.habits.api == "chat_completions" and RESPONSES_ONLY.search(refused.words)
+    return "responses" if wants else None
+
+
+def _streaming(refused: Refused) -> str | None:
+    words = refused.words.lower()
+    if "stream" not in words:
+        return None
+    if refused.streaming:
+        return NEVER if refused.habits.streaming != "only" else None
+    return "only" if ONLY_STREAMS.search(words) else None
+
+
+TEACHERS: Mapping[str, Callable[[Refused], str | None]] = {
+    "usage_in_streams": _usage,
+    "token_limit": _token_limit,
+    "json_schema": _json_schema,
+    "api": _api,
+    "streaming": _streaming,
+}
+
+
+def applied(learned: Mapping[str, str], taught: Lesson) -> dict[str, str]:
+    """What is known after the lesson."""
+    others = {habit: value for habit, value in learned.items() if habit != taught.habit}
+    return others if taught.value is None else {**others, taught.habit: taught.value}

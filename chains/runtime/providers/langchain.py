@@ -1,0 +1,164 @@
+"""Any chat model of LangChain's, as the calls use it."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages.ai import UsageMetadata, add_usage
+from langchain_core.outputs import ChatGeneration
+
+from chains.runtime import errors
+from chains.runtime.providers.habits import Habits
+from chains.runtime.providers.pieces import End, Piece, finish_reason_of, stored_word, usage_from_metadata
+from chains.runtime.providers.tidy import Tidy
+
+# The names under which integrations report why an answer ended.
+FINISH_NAMES = ("finish_reason", "stop_reason", "done_reason")
+# How long to wait for the usage once the finish reason is known.
+REST_S = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LangChainModel:
+    """Calls ``model`` without callbacks and tracing. ``splits_thinking`` as in ``Tidy``.
+
+    ``tells_its_end``: the model always reports a finish reason, so an answer without one is cut.
+    """
+
+    model: BaseChatModel
+    splits_thinking: bool = False
+    habits: Habits | None = None
+    tells_its_end: bool = False
+
+    async def pieces(
+        self, messages: list[BaseMessage], *, streaming: bool
+    ) -> AsyncGenerator[Sequence[Piece], None]:
+        answer = _Answer(Tidy(self.splits_thinking), self.tells_its_end)
+        if streaming and self._can_stream:
+            async with aclosing(self.model._astream(messages)) as source:  # type: ignore[type-var]
+                async for chunk in _until_silent(source, answer):
+                    if piece := answer.piece(chunk):
+                        yield [piece]
+        else:
+            result = await self.model._agenerate(messages)
+            for generation in result.generations[:1]:
+                answer.metadata |= result.llm_output or {}
+                if piece := answer.piece(generation):
+                    yield [piece]
+        yield answer.end()
+
+    @property
+    def _can_stream(self) -> bool:
+        """A chat model need not stream; LangChain's base class then has no stream either."""
+        cls = type(self.model)
+        return cls._astream is not BaseChatModel._astream or cls._stream is not BaseChatModel._stream
+
+
+async def _until_silent(source: AsyncIterator[Any], answer: "_Answer") -> AsyncIterator[ChatGeneration]:
+    """Yield the chunks. Once the finish reason is known, a failure or silence is the end."""
+    while True:
+        try:
+            async with asyncio.timeout(REST_S if answer.finish_reason else None):
+                chunk = await anext(source, None)
+        except Exception:
+            if not answer.finish_reason:
+                raise
+            return
+        if chunk is None:
+            return
+        yield chunk
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What was read of the answer. The usage of streamed chunks adds up, by LangChain's convention."""
+
+    tidy: Tidy
+    tells_its_end: bool
+    began: bool = False
+    finish_reason: str = ""
+    usage: UsageMetadata | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    calls_tools: bool = False
+
+    def piece(self, generation: ChatGeneration) -> Piece | None:
+        self.began = True
+        message = generation.message
+        self._note({**(generation.generation_info or {}), **message.response_metadata})
+        if used := getattr(message, "usage_metadata", None):
+            self.usage = add_usage(self.usage, used)
+        if not isinstance(message, AIMessage):
+            return None
+        said = str(message.text)
+        text, reasoning = self.tidy.add(said, _reasoning(message))
+        given = _without_metadata(message, content=text if text != said else None)
+        calls = given.tool_call_chunks
+        self.calls_tools = self.calls_tools or bool(calls)
+        if text or reasoning or calls or given.content:
+            return Piece(text=text, reasoning=reasoning, tool_calls=calls, given=given)
+        return None
+
+    def end(self) -> list[Piece]:
+        """The last pieces; raises ProviderCut where a model that always reports its end did not."""
+        if not self.began:
+            raise errors.ProviderGarbage()
+        if not self.finish_reason and self.tells_its_end:
+            raise errors.ProviderCut()
+        text, reasoning = self.tidy.rest()
+        rest = [Piece(text=text, reasoning=reasoning)] if text or reasoning else []
+        reason = finish_reason_of(self.finish_reason)
+        end = End(
+            finish_reason="tool_calls" if self.calls_tools and not self.finish_reason else reason,
+            raw_finish_reason=self.finish_reason,
+            usage=usage_from_metadata(self.usage) if self.usage else None,
+            metadata=self.metadata,
+        )
+        return [*rest, Piece(end=end)]
+
+    def _note(self, metadata: Mapping[str, Any]) -> None:
+        for name, value in metadata.items():
+            if name in FINISH_NAMES:
+                self.finish_reason = stored_word(value) if value else self.finish_reason
+            if value is not None:
+                self.metadata[name] = value
+
+
+def _without_metadata(message: AIMessage, *, content: str | None) -> AIMessageChunk:
+    """The message as a chunk, without what the answer's end tells, and with ``content`` if it is given."""
+    fields = {
+        "content": message.content if content is None else content,
+        "additional_kwargs": message.additional_kwargs,
+        "id": message.id,
+    }
+    if isinstance(message, AIMessageChunk):
+        return AIMessageChunk(**fields, tool_call_chunks=message.tool_call_chunks)
+    calls = [
+        {
+            "type": "tool_call_chunk",
+            "name": c["name"],
+            "args": json.dumps(c["args"], ensure_ascii=False),
+            "id": c["id"],
+            "index": index,
+        }
+        for index, c in enumerate(message.tool_calls)
+    ]
+    return AIMessageChunk(**fields, tool_call_chunks=calls)
+
+
+def _reasoning(message: AIMessage) -> str:
+    """The reasoning in a message: in LangChain's content blocks, or where integrations put it."""
+    if isinstance(message.content, str):
+        said = message.additional_kwargs.get("reasoning_content")
+        return said if isinstance(said, str) else ""
+    blocks = (block for block in message.content if isinstance(block, dict))
+    said = (
+        block.get(str(block.get("type")))
+        for block in blocks
+        if block.get("type") in ("thinking", "reasoning")
+    )
+    return "".join(text for text in said if isinstance(text, str))
