@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from chains.actions import habits
 from chains.models import ChainVersion, Price, Prompt, Provider
 from chains.runtime import pricing
 from chains.runtime.errors import ChainNotFound, InvalidInput, InvalidSpec
@@ -27,6 +28,7 @@ class DatabaseLibrary:
     def __init__(self, references: Iterable[Reference]):
         self._providers = _providers({ref.provider for ref in references if isinstance(ref, Target)})
         self._prices = _prices(self._providers.values())
+        self._learned = habits.learned_of(self._providers.values())
 
     def prompt(self, ref: PromptRef) -> FoundPrompt:
         prompt = Prompt.objects.filter(slug=ref.slug).first()
@@ -46,6 +48,7 @@ class DatabaseLibrary:
             provider=self._providers[target.provider].to_config(),
             model=target.model,
             price=self._prices.get((target.provider, target.model)),
+            learned=self._learned.get((target.provider, target.model), {}),
         )
 
 
@@ -62,7 +65,11 @@ def _providers(slugs: set[str]) -> dict[str, Provider]:
 def _prices(providers: Any) -> dict[tuple[str, str], pricing.Price]:
     rows = Price.objects.filter(provider__in=list(providers)).valid_now().select_related("provider")
     return {
-        (row.provider.slug, row.model): pricing.Price(input_usd=row.input_usd, output_usd=row.output_usd)
+        (row.provider.slug, row.model): pricing.Price(
+            input_usd=row.input_usd,
+            cached_input_usd=row.cached_input_usd,
+            output_usd=row.output_usd,
+        )
         for row in rows
     }
 

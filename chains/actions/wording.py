@@ -23,12 +23,13 @@ def duration(milliseconds: int | None) -> str:
     return f"{milliseconds / 1000:.2f} s"
 
 
-def cost(usd: Decimal | None) -> str:
+def cost(usd: Decimal | None, *, is_minimum: bool = False) -> str:
     """US dollars without trailing zeros; ``None`` is an unknown cost, not zero."""
     if usd is None:
         return UNKNOWN
     text = f"{usd:f}"
-    return f"${text.rstrip('0').rstrip('.') if '.' in text else text}"
+    text = f"${text.rstrip('0').rstrip('.') if '.' in text else text}"
+    return f"at least {text}" if is_minimum else text
 
 
 def tokens(input_tokens: int | None, output_tokens: int | None) -> str:
@@ -54,5 +55,5 @@ def figures_texts(figures: Figures) -> dict[str, str]:
         "first_token": duration(figures.first_token_ms),
         "total_time": duration(figures.latency_ms),
         "tokens": tokens(figures.input_tokens, figures.output_tokens),
-        "cost": cost(figures.cost_usd),
+        "cost": cost(figures.cost_usd, is_minimum=figures.cost_is_minimum),
     }

@@ -231,7 +231,7 @@ class RunAdmin(admin.ModelAdmin):
 
     @admin.display(description="cost")
     def cost(self, run: Run) -> str:
-        return wording.cost(run.cost_usd)
+        return wording.cost(run.cost_usd, is_minimum=run.cost_is_minimum)
 
     @admin.display(description="latency", ordering="latency_ms")
     def latency(self, run: Run) -> str:

@@ -1,7 +1,7 @@
 """DRF views whose handlers are coroutines. A client that disconnects cancels them."""
 
 import json
-from typing import Any
+from typing import Any, cast
 
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
@@ -13,6 +13,9 @@ from rest_framework.views import APIView
 from accounts.auth import authenticate
 from accounts.callers import Caller
 from chains.api.json import StrictJSONParser
+from chains.runtime.events import Started
+
+RUN_ID_HEADER = "X-ChainHub-Run-ID"
 
 
 class IgnoreAccept(BaseContentNegotiation):
@@ -33,7 +36,8 @@ class AsyncAPIView(APIView):
     """
 
     content_negotiation_class = IgnoreAccept
-    caller: Caller
+    # Set once the request is authenticated.
+    caller: Caller = cast(Caller, None)
 
     async def dispatch(  # type: ignore[override]
         self, request: HttpRequest, *args: Any, **kwargs: Any
@@ -51,16 +55,17 @@ class AsyncAPIView(APIView):
             self.caller = await authenticate(request)
             drf_request.user, drf_request.auth = self.caller.user, self.caller.key
             response = await handler(drf_request, *args, **kwargs)
-            self._note_for_access_log(response)
         except Exception as error:
             response = self.handle_exception(error)
+        self._note_for_access_log(response)
         return self.finalize_response(drf_request, response, *args, **kwargs)
 
     def _note_for_access_log(self, response: HttpResponseBase) -> None:
         """Write the user and the run into the scope's notes. Only our own server provides and reads them."""
         notes = getattr(self.request._request, "scope", {}).get("chainhub.notes", {})
-        notes["user"] = self.caller.user.pk
-        notes["run"] = response.headers.get("X-ChainHub-Run-ID")
+        if self.caller is not None:
+            notes["user"] = self.caller.user.pk
+        notes["run"] = response.headers.get(RUN_ID_HEADER)
 
     @property
     def allowed_methods(self) -> list[str]:
@@ -70,6 +75,16 @@ class AsyncAPIView(APIView):
     def body(self) -> dict[str, Any]:
         """Return the request's JSON object. Raises InvalidBody (400 or 422) or BodyTooLarge (413)."""
         return StrictJSONParser().parse(self.request._request)  # type: ignore[arg-type]
+
+
+def run_headers(started: Started) -> dict[str, str]:
+    """Return the headers that name the run and the exact versions. The bodies stay LangServe's."""
+    version = f"@{started.version}" if started.version is not None else f" ({started.package})"
+    return {
+        RUN_ID_HEADER: str(started.run_id),
+        "X-ChainHub-Version": f"{started.chain}{version}",
+        "X-ChainHub-Prompts": ", ".join(f"{s}@{n}" for s, n in started.prompts.items()),
+    }
 
 
 def json_response(value: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> HttpResponse:

@@ -17,7 +17,7 @@ from rest_framework.exceptions import APIException
 from accounts.auth import CHALLENGE
 from accounts.callers import CredentialsRefused
 from chains.actions.errors import for_caller
-from chains.api.base import json_response
+from chains.api.base import json_response, run_headers
 from chains.doors import dialect_of
 from chains.runtime import errors
 from chains.runtime.errors import FieldError
@@ -48,11 +48,15 @@ MAX_RETRY_AFTER_S = 120
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """An error as clients see it; ``errors`` has one item for each invalid field."""
+    """An error as clients see it; ``errors`` has one item for each invalid field.
+
+    ``run_id`` is the id of the run that failed, "" where none was started.
+    """
 
     status: int
     code: str
     message: str
+    run_id: str = ""
     errors: list[FieldError] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
 
@@ -78,7 +82,7 @@ def status_of(error: errors.ChainHubError) -> int:
 
 
 def _of_chainhub(error: errors.ChainHubError) -> Problem:
-    headers = {}
+    headers = run_headers(error.run) if error.run else {}
     wait_s = getattr(error, "retry_after_s", None)
     if wait_s is not None:
         headers["Retry-After"] = str(max(1, min(MAX_RETRY_AFTER_S, round(wait_s))))
@@ -86,6 +90,7 @@ def _of_chainhub(error: errors.ChainHubError) -> Problem:
         status=status_of(error),
         code=error.code,
         message=str(error),
+        run_id=str(error.run.run_id) if error.run else "",
         errors=getattr(error, "errors", []),
         headers=headers,
     )
@@ -113,7 +118,8 @@ def run_body(problem: Problem) -> dict[str, Any]:
         detail = problem.errors
         places = (": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in problem.errors)
         message = f"{problem.message} {'; '.join(places)}"
-    return {"detail": detail, "message": message, "code": problem.code}
+    body = {"detail": detail, "message": message, "code": problem.code}
+    return body | ({"run_id": problem.run_id} if problem.run_id else {})
 
 
 def run_response(problem: Problem) -> HttpResponse:

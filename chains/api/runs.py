@@ -14,6 +14,7 @@ class RunSerializer(serializers.ModelSerializer):
     chain = serializers.CharField(source="chain_slug")
     version = serializers.IntegerField(source="chain_version_number")
     key = serializers.CharField(source="key_id", allow_null=True)
+    calls = serializers.JSONField(source="public_calls", read_only=True)
 
     class Meta:
         model = Run
@@ -38,6 +39,7 @@ class RunSerializer(serializers.ModelSerializer):
             "input_tokens",
             "output_tokens",
             "cost_usd",
+            "cost_is_minimum",
             "created_at",
             "ended_at",
             "first_token_ms",

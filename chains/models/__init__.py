@@ -3,7 +3,7 @@
 from chains.models.chains import Chain, ChainLabel, ChainVersion
 from chains.models.feedback import Feedback
 from chains.models.prompts import Prompt, PromptLabel, PromptVersion
-from chains.models.providers import Price, Provider
+from chains.models.providers import LearnedHabit, Price, Provider
 from chains.models.runs import Run
 from chains.models.versions import LabelMove
 
@@ -13,6 +13,7 @@ __all__ = [
     "ChainVersion",
     "Feedback",
     "LabelMove",
+    "LearnedHabit",
     "Price",
     "Prompt",
     "PromptLabel",

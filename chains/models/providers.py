@@ -14,7 +14,13 @@ from chains.models.fields import EncryptedTextField
 from chains.runtime.errors import InvalidSpec
 from chains.runtime.names import SLUG_PATTERN
 from chains.runtime.providers import KINDS
-from chains.runtime.providers.reach import ProviderConfig, check_base_url
+from chains.runtime.providers.reach import (
+    ProviderConfig,
+    check_base_url,
+    check_certificates,
+    check_proxy,
+    parse_headers,
+)
 
 slug_validator = RegexValidator(
     # In Python, "$" also matches before a line break at the end; "\Z" does not.
@@ -68,6 +74,29 @@ class Provider(models.Model):
     max_concurrency = models.PositiveIntegerField(
         default=0, help_text="Calls under way at once in each server process; 0 means no cap."
     )
+    # Settings of ``providers.habits.SETTINGS``; one that is missing is ``auto``.
+    habits = models.JSONField(default=dict, blank=True)
+    splits_thinking = models.BooleanField(
+        "keep think blocks apart",
+        default=True,
+        help_text="An answer that begins with <think>…</think> is given without it; its run keeps it.",
+    )
+    headers = EncryptedTextField(
+        "further headers",
+        blank=True,
+        help_text="Sent with each request, one in a line: Name: value. Stored encrypted.",
+    )
+    proxy = EncryptedTextField(
+        "HTTP proxy",
+        blank=True,
+        help_text="For example http://user:password@proxy.example.com:3128. Stored encrypted.",
+    )
+    ca_bundle = models.TextField(
+        "CA certificates",
+        blank=True,
+        help_text="In PEM form, for an endpoint whose certificate the system does not know. They replace "
+        "the system's.",
+    )
     enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -79,11 +108,21 @@ class Provider(models.Model):
         return self.slug
 
     def clean(self) -> None:
-        if self.base_url:
+        checks = {
+            "base_url": check_base_url,
+            "headers": parse_headers,
+            "proxy": check_proxy,
+            "ca_bundle": check_certificates,
+        }
+        faults = {}
+        for name, check in checks.items():
             try:
-                check_base_url(self.base_url)
+                if value := getattr(self, name):
+                    check(value)
             except InvalidSpec as error:
-                raise ValidationError({"base_url": str(error)}) from error
+                faults[name] = str(error)
+        if faults:
+            raise ValidationError(faults)
 
     @property
     def key_hint(self) -> str:
@@ -108,7 +147,33 @@ class Provider(models.Model):
             answer_s=self.answer_timeout_s,
             run_s=self.run_timeout_s,
             max_concurrency=self.max_concurrency,
+            habits=self.habits,
+            headers=parse_headers(self.headers or ""),
+            proxy=self.proxy or "",
+            ca_bundle=self.ca_bundle,
+            splits_thinking=self.splits_thinking,
         )
+
+
+class LearnedHabit(models.Model):
+    """What a refusal of a provider has taught about one of its models; see ``runtime.providers.habits``."""
+
+    provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="learned")
+    model = models.CharField(max_length=200)
+    habit = models.CharField(max_length=64)
+    value = models.CharField(max_length=64)
+    # The provider's own words; no key stands in them.
+    refusal = models.CharField(max_length=500)
+    learned_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["provider", "model", "habit"]
+        constraints = [
+            models.UniqueConstraint(fields=["provider", "model", "habit"], name="one_value_of_a_habit")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model}: {self.habit} = {self.value}"
 
 
 class PriceQuerySet(models.QuerySet["Price"]):
@@ -126,6 +191,15 @@ class Price(models.Model):
         max_digits=12,
         decimal_places=6,
         validators=[MinValueValidator(Decimal(0))],
+    )
+    cached_input_usd = models.DecimalField(
+        "cached input, USD per million tokens",
+        max_digits=12,
+        decimal_places=6,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(Decimal(0))],
+        help_text="For input that the provider reads from its cache. Empty: the same as other input.",
     )
     output_usd = models.DecimalField(
         "output, USD per million tokens",

@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import timedelta
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
@@ -72,11 +72,14 @@ class Run(models.Model):
     error_code = models.CharField(max_length=64, blank=True)
     error_message = models.CharField(max_length=500, blank=True)
     finish_reason = models.CharField(max_length=64, blank=True)
-    # One item for each model call that got an answer: step, provider, model, attempts, tokens, cost.
+    # One item for each model call, answered or not: step, provider, model, tries, tokens, cost. Of these,
+    # ``reasoning`` and the ``detail`` of a try are for staff.
     calls = models.JSONField(default=list)
     input_tokens = models.PositiveIntegerField(null=True, blank=True)
     output_tokens = models.PositiveIntegerField(null=True, blank=True)
     cost_usd = models.DecimalField(max_digits=18, decimal_places=10, null=True, blank=True)
+    # A call broke off after its provider had begun to charge for it, without telling how much.
+    cost_is_minimum = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     ended_at = models.DateTimeField(null=True, blank=True)
     first_token_ms = models.PositiveIntegerField(null=True, blank=True)
@@ -97,6 +100,20 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+    @property
+    def public_calls(self) -> list[dict[str, Any]]:
+        """Return the calls without what is only for staff."""
+        return [
+            {name: value for name, value in call.items() if name != "reasoning"}
+            | {
+                "tries": [
+                    {name: value for name, value in each.items() if name != "detail"}
+                    for each in call.get("tries", [])
+                ]
+            }
+            for call in self.calls
+        ]
 
     @property
     def version_name(self) -> str:

@@ -35,7 +35,7 @@ def run_row(run: Run, *, ref: str) -> RunRow:
         excerpt=excerpts.excerpt(run.input),
         version=wording.version_text(run.chain_version_number, run.package),
         duration=wording.duration(run.latency_ms),
-        cost=wording.cost(run.cost_usd),
+        cost=wording.cost(run.cost_usd, is_minimum=run.cost_is_minimum),
         created_at=run.created_at.isoformat(),
         created_text=f"{run.created_at:%Y-%m-%d %H:%M} UTC",
     )

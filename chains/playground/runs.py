@@ -53,7 +53,7 @@ def facts(run: Run) -> list[tuple[str, str]]:
         ("First token", wording.duration(run.first_token_ms)),
         ("Total time", wording.duration(run.latency_ms)),
         ("Tokens", wording.tokens(run.input_tokens, run.output_tokens)),
-        ("Cost", wording.cost(run.cost_usd)),
+        ("Cost", wording.cost(run.cost_usd, is_minimum=run.cost_is_minimum)),
         ("Finish reason", run.finish_reason or wording.NONE),
         ("Through", run.get_source_display()),
         ("Chain", f"{run.chain_slug}, {wording.version_text(run.chain_version_number, run.package)}"),

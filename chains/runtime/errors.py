@@ -39,10 +39,14 @@ FieldError = Mapping[str, Any]
 
 
 class ChainHubError(Exception):
-    """The base class; ``str(error)`` is the message for the caller."""
+    """The base class; ``str(error)`` is the message for the caller.
+
+    ``run`` is the ``events.Started`` of the run that failed; ``None`` where none was started.
+    """
 
     code: ClassVar[str] = "internal_error"
     message: ClassVar[str] = "Internal server error."
+    run: Any = None
 
     def __init__(self, message: str = ""):
         super().__init__(message or self.message)

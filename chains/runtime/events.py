@@ -21,11 +21,15 @@ Status = Literal["running", "succeeded", "failed", "cancelled", "interrupted"]
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """Tokens, cost and times of a run. Times are in milliseconds from its start; ``None`` means unknown."""
+    """Tokens, cost and times of a run. Times are in milliseconds from its start; ``None`` means unknown.
+
+    ``cost_is_minimum``: a call broke off after its provider had begun to charge for it.
+    """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: Decimal | None = None
+    cost_is_minimum: bool = False
     first_token_ms: int | None = None
     latency_ms: int = 0
 

@@ -106,7 +106,10 @@ def interrupt_runs() -> list[RunStream]:
 
 
 async def run_chain(call: RunCall) -> RunResult:
-    """Start a run and return its result; raises the run's own error. If cancelled, it cancels the run."""
+    """Start a run and return its result; raises the run's own error, which names the run.
+
+    If cancelled, it cancels the run.
+    """
     _check_open()
     outcome = await _collected(_start(call))
     if isinstance(outcome, RunFailure):
@@ -126,6 +129,7 @@ async def _collected(starting: Coroutine[Any, Any, RunStream]) -> RunResult | Ru
                     figures=event.figures,
                 )
             if isinstance(event, Failed):
+                event.error.run = stream.started
                 return RunFailure(run_id=event.run_id, error=event.error)
     finally:
         # If the caller has left, this stops the call to the provider. After the end it has no effect.

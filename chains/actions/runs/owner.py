@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any, Literal
@@ -12,18 +13,21 @@ from django.conf import settings
 from django.db import close_old_connections
 from django.utils import timezone
 
+from chains.actions.habits import note_later
 from chains.actions.metrics import count_end
 from chains.actions.runs.admit import Admitted
 from chains.actions.runs.buffer import Events
 from chains.actions.runs.recorder import recorder
 from chains.models import Run
 from chains.runtime import errors
-from chains.runtime.context import Backoff, ModelCall, RunContext
+from chains.runtime.context import Backoff, ModelCall, RunContext, Try
 from chains.runtime.events import Chunk, Event, Failed, Figures, Finished, Status
 from chains.runtime.running.execution import Execution, Result
 from chains.runtime.wire.values import encode
 
 logger = logging.getLogger(__name__)
+
+DETAIL_FIELDS = ("code", "type", "param", "message")
 
 
 class RunOwner:
@@ -80,7 +84,8 @@ class RunOwner:
                 end = self._failed(errors.ChainHubError())
         except errors.ChainHubError as error:
             # Only the class names of the causes, whose texts may quote prompts, answers and credentials.
-            logger.warning("run %s failed: %s, by %s", self.run.id, error.code, _causes(error))
+            causes = _causes(error) + self._told()
+            logger.warning("run %s failed: %s, by %s", self.run.id, error.code, causes)
             end = self._failed(error)
         except (SystemExit, KeyboardInterrupt, GeneratorExit):
             raise
@@ -93,6 +98,7 @@ class RunOwner:
         self._note_end(end)
         count_end(self.run)
         await recorder().end(self.run)
+        note_later(self.context.lessons)
         self.events.put_last(end)
         if self.run.package:
             await _give_connections_back()
@@ -114,7 +120,8 @@ class RunOwner:
             run.error_code, run.error_message = end.error.code, str(end.error)[:500]
         run.calls = [_call_row(call) for call in self.context.calls]
         run.input_tokens, run.output_tokens = figures.input_tokens, figures.output_tokens
-        run.cost_usd, run.first_token_ms = figures.cost_usd, figures.first_token_ms
+        run.cost_usd, run.cost_is_minimum = figures.cost_usd, figures.cost_is_minimum
+        run.first_token_ms = figures.first_token_ms
         run.latency_ms, run.ended_at = figures.latency_ms, timezone.now()
 
     def _finished(self, result: Result) -> Finished:
@@ -134,17 +141,31 @@ class RunOwner:
         return self._failed(errors.RunInterrupted(), "interrupted")
 
     def _partial_output(self) -> Any:
-        """The text that was streamed before the run failed or was stopped; other kinds are not kept."""
-        return encode("".join(self.text)) if self.text else None
+        """The text that there was before the run failed or was stopped: streamed, or of the last answer.
+
+        That answer may not be streamed at all, for example JSON that cannot be parsed.
+        """
+        text = "".join(self.text or self.context.said)
+        return encode(text) if text else None
+
+    def _told(self) -> str:
+        """What the provider of the last call said, for the log; no key stands in it."""
+        last = next(iter(reversed(self.context.calls)), None)
+        told = last.tries[-1].told if last and last.tries else None
+        if last is None or told is None:
+            return ""
+        parts = {"status": told.status, "code": told.code, "type": told.type, "param": told.param}
+        words = " ".join(f"{name}={value}" for name, value in parts.items() if value)
+        return f"; {last.provider}/{last.model} said: {words} {told.message!r}"
 
     def _figures(self) -> Figures:
         usages = [call.usage for call in self.context.calls if call.usage]
-        costs = [call.cost_usd for call in self.context.calls if call.cost_usd is not None]
+        cost_usd, cost_is_minimum = _cost(self.context.calls)
         return Figures(
             input_tokens=sum(usage.input_tokens for usage in usages) if usages else None,
             output_tokens=sum(usage.output_tokens for usage in usages) if usages else None,
-            # Unknown where the cost of any call is unknown, because a partial sum would be wrong.
-            cost_usd=sum(costs, Decimal()) if costs and len(costs) == len(self.context.calls) else None,
+            cost_usd=cost_usd,
+            cost_is_minimum=cost_is_minimum,
             first_token_ms=self.first_token_ms,
             latency_ms=self.context.elapsed_ms,
         )
@@ -169,14 +190,44 @@ def _causes(error: BaseException) -> str:
     return " < ".join(names)
 
 
+def _cost(calls: Sequence[ModelCall]) -> tuple[Decimal | None, bool]:
+    """What the calls cost together, and whether that is the least they cost.
+
+    ``None`` where the cost of an answered call is unknown, because a partial sum would be wrong.
+    """
+    is_minimum = any(call.may_cost_more for call in calls)
+    costs = [call.cost_usd for call in calls if call.was_answered]
+    if not calls or None in costs or (is_minimum and not costs):
+        return None, False
+    return sum((cost for cost in costs if cost is not None), Decimal()), is_minimum
+
+
 def _call_row(call: ModelCall) -> dict[str, Any]:
     return {
         "step": call.step,
         "provider": call.provider,
         "model": call.model,
         "attempts": call.attempts,
+        "tries": [_try_row(each) for each in call.tries],
         "finish_reason": call.finish_reason,
+        "raw_finish_reason": call.raw_finish_reason,
+        "reasoning": encode(call.reasoning),
         "input_tokens": call.usage.input_tokens if call.usage else None,
         "output_tokens": call.usage.output_tokens if call.usage else None,
+        "token_details": dict(call.usage.details) if call.usage else {},
         "cost_usd": str(call.cost_usd) if call.cost_usd is not None else None,
+    }
+
+
+def _try_row(each: Try) -> dict[str, Any]:
+    """``detail`` is for staff: it has the provider's own words."""
+    told = {name: getattr(each.told, name) for name in DETAIL_FIELDS} if each.told else {}
+    return {
+        "started_ms": each.started_ms,
+        "ms": each.ms,
+        "first_ms": each.first_ms,
+        "outcome": each.outcome,
+        "code": each.code,
+        "status": each.told.status if each.told else None,
+        "detail": encode({name: text for name, text in told.items() if text}),
     }

@@ -25,6 +25,7 @@ END_FIELDS = (
     "input_tokens",
     "output_tokens",
     "cost_usd",
+    "cost_is_minimum",
     "first_token_ms",
     "latency_ms",
     "ended_at",

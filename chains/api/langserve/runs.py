@@ -11,12 +11,12 @@ from rest_framework.request import Request
 
 from chains.actions.runs import RunFailure, RunResult, run_batch, run_chain, start_run
 from chains.actions.runs.call import RunCall
-from chains.api.base import AsyncAPIView, json_response
+from chains.api.base import AsyncAPIView, json_response, run_headers
 from chains.api.errors import problem_of, run_body
 from chains.api.langserve.sse import RunStreamResponse
 from chains.doors import Door
 from chains.runtime.errors import InvalidInput
-from chains.runtime.events import Chunk, Inner, Mode, Started
+from chains.runtime.events import Chunk, Inner, Mode
 from chains.runtime.names import split_ref
 from chains.runtime.running.inner import InnerFilter
 from chains.runtime.wire.config import merge_configs
@@ -64,14 +64,14 @@ class InvokeView(RunView):
         result = await run_chain(self.call_of_body(ref, self.body()))
         return json_response(
             {"output": result.output, "metadata": _metadata(result)},
-            headers=_headers(result.started) | _cost_header([result]),
+            headers=run_headers(result.started) | _cost_header([result]),
         )
 
 
 class StreamView(RunView):
     async def post(self, request: Request, ref: str, config_hash: str = "") -> HttpResponseBase:
         stream = await start_run(self.call_of_body(ref, self.body()))
-        return RunStreamResponse(stream, shows=Chunk, headers=_headers(stream.started))
+        return RunStreamResponse(stream, shows=Chunk, headers=run_headers(stream.started))
 
 
 class InnerStepsView(RunView):
@@ -80,7 +80,7 @@ class InnerStepsView(RunView):
     async def post(self, request: Request, ref: str, config_hash: str = "") -> HttpResponseBase:
         body = self.body()
         stream = await start_run(self.call_of_body(ref, body, inner=_filter(body)))
-        return RunStreamResponse(stream, shows=Inner, headers=_headers(stream.started))
+        return RunStreamResponse(stream, shows=Inner, headers=run_headers(stream.started))
 
 
 def _filter(body: dict[str, Any]) -> InnerFilter:
@@ -124,7 +124,7 @@ class BatchView(RunView):
         output = [outcome.output if isinstance(outcome, RunResult) else None for outcome in outcomes]
         return json_response(
             {"output": output, "metadata": metadata},
-            headers=(_headers(results[0].started) | _cost_header(results)) if results else None,
+            headers=(run_headers(results[0].started) | _cost_header(results)) if results else None,
         )
 
 
@@ -166,16 +166,6 @@ def _error(outcome: RunResult | RunFailure) -> dict[str, Any] | None:
 
 def _metadata(outcome: RunResult | RunFailure) -> dict[str, Any]:
     return {"run_id": _run_id(outcome), "feedback_tokens": []}
-
-
-def _headers(started: Started) -> dict[str, str]:
-    """Return the headers that name the run and the exact versions. The bodies stay LangServe's."""
-    version = f"@{started.version}" if started.version is not None else f" ({started.package})"
-    return {
-        "X-ChainHub-Run-ID": str(started.run_id),
-        "X-ChainHub-Version": f"{started.chain}{version}",
-        "X-ChainHub-Prompts": ", ".join(f"{s}@{n}" for s, n in started.prompts.items()),
-    }
 
 
 def _cost_header(results: list[RunResult]) -> dict[str, str]:

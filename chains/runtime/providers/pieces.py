@@ -35,10 +35,9 @@ FINISH_REASONS: Mapping[str, Any] = {
 }
 # With these words a provider says that it broke the answer off.
 BROKEN_OFF = frozenset(
-    (
-        "error abort aborted cancelled canceled failed timeout network_error server_error internal_error "
-        "insufficient_system_resource engine_overloaded malformed_function_call"
-    ).split()
+    {"error", "abort", "aborted", "cancelled", "canceled", "failed", "timeout", "network_error"}
+    | {"server_error", "internal_error", "insufficient_system_resource", "engine_overloaded"}
+    | {"malformed_function_call"}
 )
 
 

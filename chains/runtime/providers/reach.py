@@ -1,10 +1,12 @@
 """How to reach a model: the provider's endpoint, credential and limits, and its places."""
 
 import asyncio
+import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import SecretStr
 
@@ -79,17 +81,60 @@ class ModelParams:
 
 def check_base_url(url: str) -> None:
     """Raises InvalidSpec unless ``url`` is a plain http(s) endpoint; credentials in a URL would leak."""
+    parts = _parts(url, "The endpoint")
+    if parts.username is not None or parts.password is not None or "@" in parts.netloc:
+        raise errors.InvalidSpec("The endpoint must not contain a user name or password.")
+    if parts.fragment:
+        raise errors.InvalidSpec("The endpoint has no fragment ('#…').")
+
+
+def check_proxy(url: str) -> None:
+    """Raises InvalidSpec unless ``url`` is the address of an HTTP proxy; it may have a user and password."""
+    parts = _parts(url, "The proxy")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise errors.InvalidSpec("The proxy has no path, no query and no fragment.")
+
+
+def _parts(url: str, what: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        raise errors.InvalidSpec("The endpoint is not a URL.") from None
+        raise errors.InvalidSpec(f"{what} is not a URL.") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise errors.InvalidSpec("The endpoint starts with http:// or https:// and names a host.")
-    if parts.username is not None or parts.password is not None or "@" in parts.netloc:
-        raise errors.InvalidSpec("The endpoint must not contain a user name or password.")
-    if parts.query or parts.fragment:
-        raise errors.InvalidSpec("The endpoint has no query and no fragment.")
+        raise errors.InvalidSpec(f"{what} starts with http:// or https:// and names a host.")
+    return parts
+
+
+def check_certificates(pem: str) -> None:
+    """Raises InvalidSpec unless ``pem`` has certificates in PEM form."""
+    try:
+        ssl.create_default_context(cadata=pem)
+    except (ssl.SSLError, ValueError):
+        raise errors.InvalidSpec(
+            "These are no certificates in PEM form ('-----BEGIN CERTIFICATE-----')."
+        ) from None
+
+
+# Headers that belong to the request itself.
+RESERVED_HEADERS = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection"})
+
+
+def parse_headers(text: str) -> dict[str, str]:
+    """The headers in lines such as ``Name: value``; raises InvalidSpec, which names the faulty line."""
+    headers: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        name, colon, value = (part.strip() for part in line.partition(":"))
+        if not colon or not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+            raise errors.InvalidSpec(f"Line {number} is no header. Write it as 'Name: value'.")
+        if name.lower() in RESERVED_HEADERS:
+            raise errors.InvalidSpec(f"Line {number}: the header {name} belongs to the request itself.")
+        if not value.isascii() or not value.isprintable():
+            raise errors.InvalidSpec(f"Line {number}: a header has no letters beyond ASCII.")
+        headers[name] = value
+    return headers
 
 
 class _Places(dict[tuple[str, int], asyncio.Semaphore]):

@@ -1,0 +1,57 @@
+"""What refusals of providers have taught: read for plans, and written after the runs that learned it."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from django.db import DatabaseError
+from django.utils import timezone
+
+from chains.models import LearnedHabit, Provider
+from chains.runtime.context import Taught
+from concurrency.database import in_database_thread
+
+logger = logging.getLogger(__name__)
+
+# References, because the event loop has only weak ones to its tasks.
+_notes: set[asyncio.Task[None]] = set()
+
+
+def learned_of(providers: Iterable[Provider]) -> Mapping[tuple[str, str], dict[str, str]]:
+    """The learned habits of these providers, by provider and model."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for row in LearnedHabit.objects.filter(provider__in=list(providers)).select_related("provider"):
+        found.setdefault((row.provider.slug, row.model), {})[row.habit] = row.value
+    return found
+
+
+def note_later(lessons: Sequence[Taught]) -> None:
+    """Write the lessons in a task, so that no run waits for it."""
+    if not lessons:
+        return
+    task = asyncio.get_running_loop().create_task(_note(lessons))
+    _notes.add(task)
+    task.add_done_callback(_notes.discard)
+
+
+@in_database_thread
+def _note(lessons: Sequence[Taught]) -> None:
+    for taught in lessons:
+        try:
+            note(taught)
+        except DatabaseError as failure:
+            logger.warning("what %s/%s taught was not noted: %s", taught.provider, taught.model, failure)
+
+
+def note(taught: Taught) -> None:
+    """Keep what was learned, or forget it where it proved wrong. A provider may be gone meanwhile."""
+    provider = Provider.objects.filter(slug=taught.provider).first()
+    if provider is None:
+        return
+    key: dict[str, Any] = {"provider": provider, "model": taught.model, "habit": taught.habit}
+    if taught.value is None:
+        LearnedHabit.objects.filter(**key).delete()
+        return
+    told = {"value": taught.value, "refusal": taught.refusal[:500], "learned_at": timezone.now()}
+    LearnedHabit.objects.update_or_create(**key, defaults=told)
