@@ -31,6 +31,7 @@ STATUS: Mapping[type[errors.ChainHubError], int] = {
     errors.InvalidTemplate: 422,
     errors.RunCancelled: 499,
     errors.OutputInvalid: 502,
+    errors.AnswerEmpty: 502,
     errors.ProviderBusy: 503,
     errors.ProviderRateLimited: 503,
     errors.ProviderTimeout: 504,

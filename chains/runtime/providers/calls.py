@@ -7,7 +7,7 @@ answer must never look like a fault of the caller.
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -22,7 +22,7 @@ from chains.runtime.names import digest
 from chains.runtime.pricing import cost_usd
 from chains.runtime.providers import build_model, kind_of, load_kinds
 from chains.runtime.providers.failures import masked
-from chains.runtime.providers.habits import Lesson, applied, lesson
+from chains.runtime.providers.habits import Lesson, Refused, applied, lesson
 from chains.runtime.providers.pieces import ChatModel, End, Piece
 from chains.runtime.providers.reach import ModelParams, PlanTarget, places_at
 from chains.runtime.wire.values import encode
@@ -129,6 +129,7 @@ class _Attempt:
     streaming: bool
     tries: list[Try] = field(default_factory=list)
     lessons: list[Lesson] = field(default_factory=list)
+    doubted: list[Lesson] = field(default_factory=list)
     # Of the try under way:
     is_trying: bool = False
     started_ms: int = 0
@@ -253,6 +254,8 @@ class _Attempt:
         tries = len(self.tries) - len(self.lessons)
         if not error.retryable or tries >= ATTEMPTS:
             raise error
+        if tries == ATTEMPTS - 1:
+            self._doubt()
         backoff = self.context.backoff
         wait_s = backoff.wait_s(tries) if error.retry_after_s is None else error.retry_after_s
         if time.monotonic() + wait_s >= self.context.deadline:
@@ -265,23 +268,34 @@ class _Attempt:
         if told is None or habits is None or not isinstance(error, errors.ProviderRefused):
             return False
         settings, learned = self.target.provider.habits, self.target.learned
-        taught = lesson(told, settings=settings, learned=learned, habits=habits, streaming=self._streams)
+        refused = Refused.by(told, asked=self.params.asked, habits=habits, streaming=self._streams)
+        taught = lesson(told, refused, settings=settings, learned=learned)
         if taught is None or taught in self.lessons or len(self.lessons) >= MAX_LESSONS:
             return False
         self.lessons.append(taught)
         if taught.value is None:
             self._keep_lessons()
             return False
-        self.target = replace(self.target, learned=applied(learned, taught))
-        self.model = build_model(self.target, self.params)
+        self._ask_by(applied(learned, taught))
         return True
+
+    def _doubt(self) -> None:
+        """Ask as if nothing had been learned: the provider may have changed, which shows in odd failures."""
+        if self.model.habits is None or not self.target.learned:
+            return
+        self.doubted = [Lesson(habit=habit, value=None) for habit in self.target.learned]
+        self._ask_by({})
+
+    def _ask_by(self, learned: Mapping[str, str]) -> None:
+        self.target = replace(self.target, learned=learned)
+        self.model = build_model(self.target, self.params)
 
     def _keep_lessons(self) -> None:
         """Called once an answer has come: only that shows that the lessons were right."""
         provider, model = self.target.provider.slug, self.target.model
         self.context.lessons += [
             Taught(provider=provider, model=model, habit=each.habit, value=each.value, refusal=each.refusal)
-            for each in self.lessons
+            for each in (*self.doubted, *self.lessons)
         ]
 
     def _place(self) -> AbstractAsyncContextManager[None]:

@@ -8,7 +8,7 @@ and the lesson is kept for this provider and model.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from chains.runtime.errors import Told
@@ -98,12 +98,20 @@ class Lesson:
 
 @dataclass(frozen=True, kw_only=True)
 class Refused:
-    """A refused request: the ``habits`` it followed, and whether it was ``streaming``."""
+    """A refused request: what it ``asked`` for, the ``habits`` it followed, and whether it was ``streaming``.
+
+    ``asked`` has the names of the parameters, and ``json_schema`` where the answer has to fit one.
+    """
 
     words: str
     param: str
+    asked: frozenset[str]
     habits: Habits
     streaming: bool
+
+    @classmethod
+    def by(cls, told: Told, **request: Any) -> "Refused":
+        return cls(words=f"{told.param} {told.code} {told.message}", param=told.param, **request)
 
     def names(self, *names: str) -> bool:
         """Whether the refusal names one of these parameters."""
@@ -123,15 +131,9 @@ SCHEMA_MODES = ("json_schema", "json_object", "tool")
 
 
 def lesson(
-    told: Told, *, settings: Mapping[str, str], learned: Mapping[str, str], habits: Habits, streaming: bool
+    told: Told, refused: Refused, *, settings: Mapping[str, str], learned: Mapping[str, str]
 ) -> Lesson | None:
-    """What a refusal teaches; ``None`` where it names nothing that may be sent in another way.
-
-    ``habits`` are those of the refused request, which was ``streaming`` or not.
-    """
-    refused = Refused(
-        words=f"{told.param} {told.code} {told.message}", param=told.param, habits=habits, streaming=streaming
-    )
+    """What a refusal teaches; ``None`` where it names nothing that may be sent in another way."""
     for habit, teaches in TEACHERS.items():
         if settings.get(habit, AUTO) == AUTO and (value := teaches(refused)) is not None:
             if not value and habit not in learned:
@@ -139,7 +141,7 @@ def lesson(
             return Lesson(habit=habit, value=value or None, refusal=told.message)
     if settings.get("sampling", AUTO) != AUTO:
         return None
-    for name in sorted(SAMPLING - habits.left_out):
+    for name in sorted((SAMPLING & refused.asked) - refused.habits.left_out):
         if refused.names(name):
             return Lesson(habit=name, value=LEFT_OUT, refusal=told.message)
     return None
@@ -154,7 +156,8 @@ def _token_limit(refused: Refused) -> str | None:
     name = refused.habits.token_limit
     other = "max_completion_tokens" if name == "max_tokens" else "max_tokens"
     is_unknown = UNKNOWN.search(refused.words)
-    return other if refused.names(name) and (is_unknown or refused.names(other)) else None
+    is_named = "max_tokens" in refused.asked and refused.names(name)
+    return other if is_named and (is_unknown or refused.names(other)) else None
 
 
 def _json_schema(refused: Refused) -> str | None:
@@ -162,7 +165,7 @@ def _json_schema(refused: Refused) -> str | None:
     named = refused.names("response_format", "json_schema", "json_object", "text.format")
     if mode == "tool":
         named = refused.names("tools", "tool_choice")
-    if not named:
+    if not named or "json_schema" not in refused.asked:
         return None
     rest = SCHEMA_MODES[SCHEMA_MODES.index(mode) + 1 :]
     return rest[0] if rest else FORGET

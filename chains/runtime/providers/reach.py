@@ -78,6 +78,12 @@ class ModelParams:
     json_schema: Mapping[str, Any] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def asked(self) -> frozenset[str]:
+        """The names of what is set."""
+        own = ("temperature", "max_tokens", "json_schema")
+        return frozenset(self.extra) | {name for name in own if getattr(self, name) is not None}
+
 
 def check_base_url(url: str) -> None:
     """Raises InvalidSpec unless ``url`` is a plain http(s) endpoint; credentials in a URL would leak."""
