@@ -2,13 +2,15 @@
 
 import json
 import random
+import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import pytest
 from langchain_core.exceptions import OutputParserException
 
-from chains.runtime.steps.jsonanswer import MAX_DEPTH, parse_json
+from chains.runtime.steps.jsonanswer import MAX_BRACKETS, MAX_DEPTH, MAX_MARKS, parse_json
 from chains.runtime.wire.values import encode
 
 A = {"a": 1}
@@ -374,3 +376,63 @@ def test_any_object_that_was_cut_anywhere_is_refused_in_any_wrapper(wrapper):
         for length in range(len(written)):
             with pytest.raises(OutputParserException):
                 pytest.fail(str(parse_json(wrapper.format(written[:length]))))
+
+
+# --- Hostile text -------------------------------------------------------------------------------
+
+# A line for each character would be more.
+CHARS, MAX_STEPS = 500_000, 400_000
+UNITS = [
+    *("{", "[", "]", '{"a":', "{x} ", "{} ", "[],", '{"a" 1} ', '["],'),
+    *("`", "```", "```x ", "```json{}```", "```json{x} "),
+    *("<", "</", "</think>", "<|a|>", "<|message|>", "[/THINK]"),
+    *('"', '"",', '\\"', "\\", "\n", "\ufeff", "\ud800", "😀", "a"),
+    *("1", "1,", "1" * 199 + ",", "1.5,", "1e100,", '"k":0,'),
+]
+FRAMES = [("", ""), ("x [", "0] y"), ('x {"', ""), ("```json\n", "\n```"), ("<think>", "</think>{}")]
+
+
+def steps_of(text: str) -> int:
+    """How many lines of Python run to read ``text``."""
+    lines = 0
+
+    def count(frame: FrameType, event: str, argument: Any) -> Callable:
+        nonlocal lines
+        lines += event == "line"
+        return count
+
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        parse_json(text)
+    except OutputParserException:
+        pass
+    finally:
+        sys.settrace(before)
+    return lines
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_long_text_is_read_in_fewer_steps_than_it_has_characters(unit):
+    for before, after in FRAMES:
+        text = before + unit * (CHARS // len(unit)) + after
+        assert steps_of(text) < MAX_STEPS, (before, after)
+
+
+@pytest.mark.parametrize("unit", ["{x} ", '{"a" 1} ', "{} ", "```x ", "```json{}```", "</think>"])
+def test_as_many_marks_as_are_allowed_are_read_in_few_steps_wherever_they_stand(unit):
+    marks = unit * (MAX_MARKS // max(1, unit.count("{") + unit.count("```")) - 1)
+    for text in (marks + "\n" * 1024 * 1024 + "x", "\n" * 1024 * 1024 + marks):
+        assert steps_of(text) < MAX_STEPS
+
+
+def test_as_many_brackets_as_are_allowed_are_read():
+    texts = ["x"] * (MAX_BRACKETS // 2 - 1)
+
+    assert parse_json(f"Here: {json.dumps([[text] for text in texts])}") == [[text] for text in texts]
+
+
+@pytest.mark.parametrize("text", ["[" + "[]," * (MAX_BRACKETS // 2) + "0]", "{x} " * (MAX_MARKS + 1) + "{}"])
+def test_more_brackets_or_marks_are_refused(text):
+    with pytest.raises(OutputParserException, match="too many"):
+        parse_json(text)
