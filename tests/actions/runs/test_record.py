@@ -56,18 +56,19 @@ async def test_a_success_is_recorded_with_its_figures(as_alice, poem, openai, up
     assert (run.first_token_ms is not None) == streaming
     assert run.latency_ms == result.figures.latency_ms
     assert run.created_at <= run.ended_at <= timezone.now()
-    assert run.calls == [
-        {
-            "step": "answer",
-            "provider": "openai",
-            "model": "test-model",
-            "attempts": 1,
-            "finish_reason": "stop",
-            "input_tokens": 4,
-            "output_tokens": 3,
-            "cost_usd": "0.000038",
-        }
-    ]
+    (call_row,) = run.calls
+    (tried,) = call_row.pop("tries")
+    assert (tried["outcome"], tried["first_ms"] <= tried["ms"] <= run.latency_ms) == ("answered", True)
+    assert call_row == {
+        "step": "answer",
+        "provider": "openai",
+        "model": "test-model",
+        "attempts": 1,
+        "finish_reason": "stop",
+        "input_tokens": 4,
+        "output_tokens": 3,
+        "cost_usd": "0.000038",
+    }
 
 
 async def test_a_price_that_is_not_known_is_no_cost_of_zero(as_alice, poem):
@@ -109,7 +110,11 @@ async def test_a_failure_is_recorded_with_its_code(as_alice, poem, upstream, str
         await run_chain(call(as_alice, streaming=streaming))
 
     run = await the_run()
-    assert (run.status, run.error_code, run.output, run.calls) == ("failed", "provider_auth_failed", None, [])
+    assert (run.status, run.error_code, run.output) == ("failed", "provider_auth_failed", None)
+    (tried,) = run.calls[0]["tries"]
+    assert (tried["outcome"], tried["code"], tried["status"]) == ("failed", "provider_auth_failed", 401)
+    assert tried["detail"]["message"] == "Wrong key …."
+    assert (run.cost_usd, run.cost_is_minimum) == (0, False)
     assert run.error_message == errors.ProviderAuthFailed.message
     assert run.latency_ms is not None
     assert run.ended_at is not None
@@ -185,7 +190,7 @@ async def test_what_no_database_keeps_is_replaced(as_alice, poem, upstream, stre
 
     run = await the_run()
     assert run.output == result.output == "nul \ufffd and \ufffd half"
-    assert run.finish_reason == "st\ufffdop" + "p" * 59
+    assert run.calls[0]["raw_finish_reason"] == "st\ufffdop" + "p" * 59
 
 
 async def test_a_partial_answer_that_no_database_keeps_is_replaced_too(as_alice, poem, upstream):
@@ -204,7 +209,9 @@ async def test_a_fallback_that_answered_is_named(as_alice, openai, demo, upstrea
 
     await run_chain(call(as_alice, "safe"))
 
-    assert (await the_run()).calls[0]["model"] == "second"
+    first, second = (await the_run()).calls
+    assert (first["model"], first["tries"][0]["status"]) == ("test-model", 404)
+    assert (second["model"], second["tries"][0]["outcome"]) == ("second", "answered")
 
 
 async def test_a_key_is_named_in_the_record(alice, joke):
