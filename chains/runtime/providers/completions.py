@@ -82,7 +82,7 @@ class AnswerReader:
 
         Raises ProviderCut for an answer that is not complete, ProviderGarbage for one that is none.
         """
-        pieces = self._collected(self._events.rest()) if self._form == "events" else self._of_body()
+        pieces = self._rest()
         if self.fault is None:
             if not self._chat.began:
                 self.fault = errors.ProviderGarbage()
@@ -91,6 +91,11 @@ class AnswerReader:
             else:
                 pieces += self._chat.end()
         return pieces
+
+    def _rest(self) -> list[Piece]:
+        if self._form == "body":
+            return self._of_body()
+        return [] if self.is_over else self._collected(self._events.rest())
 
     def _collected(self, events: Iterator[ServerEvent]) -> list[Piece]:
         pieces: list[Piece] = []
@@ -102,7 +107,9 @@ class AnswerReader:
                 if (piece := self._of_event(event)) is not None:
                     pieces.append(piece)
         except errors.ChainHubError as fault:
-            self.fault = fault
+            # Once the finish reason is read, the answer is complete, whatever breaks after it.
+            self.is_over = bool(self._chat.finish_reason)
+            self.fault = None if self.is_over else fault
         return pieces
 
     def _of_event(self, event: ServerEvent) -> Piece | None:
@@ -161,8 +168,9 @@ class Chat:
         piece = self._of_delta(delta, is_whole=is_whole) if isinstance(delta, dict) else None
         reason = choice.get("finish_reason")
         if reason not in (None, "", "null", False):
-            self.finish_reason = stored_word(reason)
-            finish_reason_of(self.finish_reason)
+            word = stored_word(reason)
+            finish_reason_of(word)
+            self.finish_reason = word
         return piece
 
     def end(self) -> list[Piece]:
