@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 import threading
 import time
 from collections import deque
@@ -13,6 +14,9 @@ from tests.upstream.behaviours import Behaviour, answers, fails
 from tests.upstream.wire import ReceivedRequest, Reply
 
 logger = logging.getLogger(__name__)
+
+# At any host, since a proxy gets the whole address, and with any query.
+ADDRESSES = re.compile(r"/v1/([\w/-]+/)?(chat/completions|responses)(\?.*)?$")
 
 
 class _WatchedReader(asyncio.StreamReader):
@@ -197,7 +201,7 @@ class Upstream:
         return reply.keep_alive and request.headers.get("connection", "").lower() != "close"
 
     def _choose(self, request: ReceivedRequest) -> Behaviour:
-        if (request.method, request.path) != ("POST", "/v1/chat/completions"):
+        if request.method != "POST" or not ADDRESSES.search(request.path):
             return fails(404, f"Invalid URL ({request.method} {request.path})", "unknown_url")
         if not isinstance(request.body, dict):
             return fails(400, "We could not parse the JSON body of your request.", "invalid_json")

@@ -20,7 +20,8 @@ from chains.runtime import errors
 from chains.runtime.events import Finished
 from tests.actions.runs.helpers import BOTH, add, call, events_of, eventually, the_run
 from tests.conftest import add_chain, add_prompt, over_http, rename_table, step
-from tests.upstream import HELLO, answers, cut, fails, held
+from tests.upstream import HELLO, answers, cut, fails, held, raw
+from tests.upstream.completions import STOP, chunk, events, texts
 
 pytestmark = pytest.mark.usefixtures("shared_db")
 
@@ -119,6 +120,45 @@ async def test_a_failure_is_recorded_with_its_code(as_alice, poem, upstream, str
     assert run.latency_ms is not None
     assert run.ended_at is not None
     assert "CANARY" not in str(await Run.objects.values().aget())
+
+
+@BOTH
+async def test_an_answer_that_cannot_be_parsed_is_kept_as_a_text(as_alice, openai, upstream, streaming):
+    await add(add_prompt, "poem")
+    await add(add_chain, "json", over_http("poem", parser={"kind": "json"}))
+    upstream.script(answers("Sorry, no."))
+
+    with pytest.raises(errors.OutputInvalid):
+        await run_chain(call(as_alice, "json", streaming=streaming))
+
+    run = await the_run()
+    assert (run.status, run.output) == ("failed", "Sorry, no.")
+    assert (run.input_tokens, run.calls[0]["tries"][0]["outcome"]) == (1, "answered")
+
+
+async def test_a_call_that_broke_off_makes_the_cost_a_minimum(as_alice, openai, upstream):
+    await add(Price.objects.create, provider=openai, model="test-model", input_usd=2, output_usd=10)
+    await add(add_prompt, "poem")
+    await add(add_chain, "two", over_http("poem", name="first"), over_http("poem"))
+    upstream.script(answers(), cut(after_chunks=2))
+
+    await events_of(await start_run(call(as_alice, "two")))
+
+    run = await the_run()
+    assert (run.status, run.cost_usd, run.cost_is_minimum) == ("failed", Decimal("0.000032"), True)
+
+
+async def test_reasoning_and_the_providers_words_are_for_staff(as_alice, poem, upstream):
+    thought = chunk({"reasoning_content": "secret thought"})
+    upstream.script(fails(503, message="secret words"), raw(events(thought, *texts("Hi"), STOP)))
+
+    await run_chain(call(as_alice))
+
+    run = await the_run()
+    assert run.calls[0]["reasoning"] == "secret thought"
+    assert run.calls[0]["tries"][0]["detail"]["message"] == "secret words"
+    assert "secret" not in str(run.public_calls)
+    assert run.public_calls[0]["tries"][0]["status"] == 503
 
 
 async def test_what_was_streamed_before_a_failure_is_kept(as_alice, poem, upstream):
