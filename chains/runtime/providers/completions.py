@@ -22,6 +22,8 @@ from chains.runtime.wire.values import encode
 
 # More than any answer that is kept; the rest of a larger body is not read.
 MAX_BODY_BYTES = 16 * 1024 * 1024
+# More than any answer calls; further calls are dropped.
+MAX_TOOL_CALLS = 128
 BOM = b"\xef\xbb\xbf"
 SPACE = b" \t\r\n"
 
@@ -64,9 +66,9 @@ class AnswerReader:
     def add(self, data: bytes) -> list[Piece]:
         """The pieces in these bytes, which may end anywhere."""
         if self._form == "unknown":
-            self._body += data
-            begin = bytes(self._body).removeprefix(BOM).lstrip(SPACE)
-            if not begin or BOM.startswith(begin):
+            begin = (bytes(self._body) + data).removeprefix(BOM).lstrip(SPACE)
+            if BOM.startswith(begin):
+                self._body = bytearray(begin)
                 return []
             self._form = "body" if begin[:1] in (b"{", b"[", b"<") else "events"
             data, self._body = begin, bytearray()
@@ -323,6 +325,8 @@ class ToolCalls:
         call_id = str(known_id) if isinstance(known_id, str | int) and known_id != "" else ""
         index = len(self._ids) if is_new else self._index(tokens(call.get("index")), call_id)
         first = index not in self._ids
+        if first and len(self._ids) >= MAX_TOOL_CALLS:
+            return None
         self._ids.setdefault(index, call_id)
         return tool_call_chunk(
             name=name if isinstance(name, str) and name else None,

@@ -1,11 +1,13 @@
 """What providers say of their failures, in the words of different servers, and what a caller is told."""
 
+import asyncio
+
 import pytest
 
 from chains.runtime import errors
 from tests.runtime.helpers import BOTH, KEY, Ran, run
 from tests.runtime.providers.helpers import one
-from tests.upstream import HELLO, body, raw
+from tests.upstream import HELLO, body, raw, silent
 from tests.upstream.completions import STOP, chunk, completion, events, texts
 
 LIMIT = "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens"
@@ -225,3 +227,20 @@ async def test_a_stream_that_breaks_off_may_cost_more_than_is_known(upstream):
 
     assert ran.calls[0].may_cost_more
     assert ran.calls[0].tries[0].first_ms is not None
+
+
+async def test_a_call_that_finds_no_place_is_told_too(upstream):
+    upstream.script(silent())
+    full = one(upstream, slug="full", max_concurrency=1)
+    holding = asyncio.create_task(run(full))
+    assert await upstream.wait_for_async(lambda: upstream.active == 1)
+    ran = Ran()
+
+    waiting = asyncio.create_task(run(full, into=ran))
+    assert await upstream.wait_for_async(lambda: bool(ran.steps))
+    waiting.cancel()
+    holding.cancel()
+    await asyncio.wait([waiting, holding])
+
+    (call,) = ran.calls
+    assert (call.was_answered, [each.outcome for each in call.tries]) == (False, ["cancelled"])
