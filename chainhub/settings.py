@@ -270,8 +270,11 @@ USE_TZ = True
 
 # --- API ---------------------------------------------------------------------------------------
 
-MAX_BODY_BYTES = 1024 * 1024
-DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", 1024 * 1024)
+if MAX_BODY_BYTES < 1:
+    raise ImproperlyConfigured("MAX_BODY_BYTES is a size in bytes: 1 or more.")
+# The second limit: a body stays in memory, because the event loop would wait for a file on disk.
+DATA_UPLOAD_MAX_MEMORY_SIZE = FILE_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 # The admin posts a prompt of a hundred messages and a hundred variables within this limit.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 3000
 MAX_BATCH_INPUTS = 100

@@ -92,7 +92,7 @@ def _of_chainhub(error: errors.ChainHubError) -> Problem:
 
 
 def _of_drf(error: APIException) -> Problem:
-    headers = {}
+    headers = dict(getattr(error, "headers", {}))
     if challenge := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = challenge
     codes = error.get_codes()
