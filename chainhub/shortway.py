@@ -19,6 +19,7 @@ from rest_framework.exceptions import ParseError
 
 from accounts.auth import key_among
 from chainhub.middleware import Common, RequestContext, Security, XFrameOptions
+from chainhub.prefix import path_in
 from chains.doors import short_way
 
 MIDDLEWARE: list[Any] = [RequestContext, Security, Common, XFrameOptions]
@@ -27,7 +28,7 @@ RUN_PATH = short_way()
 
 def is_call(scope: Any) -> bool:
     """Return whether a request runs a chain with a key and has no Origin, which only browsers send."""
-    if not RUN_PATH.fullmatch(scope["path"]):
+    if not RUN_PATH.fullmatch(path_in(scope)):
         return False
     names = {name for name, _ in scope["headers"]}
     if b"origin" in names or not names & {b"authorization", b"x-api-key"}:

@@ -145,6 +145,6 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> HttpRespo
 
 def respond(problem: Problem, request: HttpRequest) -> HttpResponse:
     """Return the error response in the dialect of the request's path."""
-    if dialect_of(request.path) == "api":
+    if dialect_of(request.path_info) == "api":
         return problem_response(problem, request)
     return run_response(problem)
