@@ -96,13 +96,12 @@ def test_a_login_at_a_proxy_disturbs_neither_a_key_nor_a_session(
     shared_db, joke, alice, alice_key, method, path
 ):
     client = Client()
-    body = b'{"input": {"topic": "cats"}, "inputs": []}'
-    by_key = client.generic(method, path, body, headers=BASIC | {"X-API-Key": alice_key})
+    by_key = client.generic(method, path, b"{}", headers=BASIC | {"X-API-Key": alice_key})
     client.force_login(alice)
-    by_session = client.generic(method, path, body, headers=BASIC)
+    by_session = client.generic(method, path, b"{}", headers=BASIC)
 
-    # There is no run with the id of zeros.
-    expected = 404 if "0000" in path else 200
+    # The body is not complete, and there is no run with the id of zeros.
+    expected = 422 if method == "POST" else 404 if "0000" in path else 200
     assert (by_key.status_code, by_session.status_code) == (expected, expected)
 
 
