@@ -163,7 +163,8 @@ class _Tester:
             backoff=Backoff(first_s=settings.PROVIDER_BACKOFF_SECONDS),
         )
         model = GuardedModel(targets=(self.target,), params=ModelParams(name="answer", **params))
-        said, error = "", None
+        said = ""
+        error: errors.ChainHubError | None = None
         try:
             async with asyncio.timeout_at(_loop_time(min(began + CALL_S, self._ends))):
                 answers = model.answers("test", [HumanMessage(text)], context, streaming=streaming)
@@ -279,7 +280,7 @@ def _names_text(names: Sequence[str], model: str) -> str:
     count = f"{len(names)} or more" if len(names) >= MAX_MODELS else str(len(names))
     first = ", ".join(names[:FIRST_NAMES]) + (" …" if len(names) > FIRST_NAMES else "")
     missing = "" if model in names or len(names) >= MAX_MODELS else f" {model!r} is not one of them."
-    return f"{count} found: {first}.{missing}"
+    return f"{count} found: {first}{'' if first.endswith('…') else '.'}{missing}"
 
 
 def _usage(whole: _Outcome, streamed: _Outcome) -> Check:

@@ -6,7 +6,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.http import HttpRequest
 from django.utils.decorators import method_decorator
-from django.utils.html import format_html_join
+from django.utils.html import escape, format_html_join
 from django.utils.safestring import SafeString
 from django.views.decorators.debug import sensitive_post_parameters
 
@@ -49,6 +49,10 @@ class ProviderForm(HabitsForm, SecretsForm):
         super().__init__(*args, **kwargs)
         if "kind" in self.fields:
             self.fields["kind"].help_text = kinds_help()
+        if "splits_thinking" in self.fields:
+            # The admin takes help texts for HTML, and this one has tags in it.
+            field = self.fields["splits_thinking"]
+            field.help_text = escape(field.help_text)
 
     def clean_base_url(self) -> str:
         typed = str(self.cleaned_data["base_url"])

@@ -126,7 +126,7 @@ class TrialPages(admin.ModelAdmin):
         return JsonResponse({"models": suggested_models(provider)})
 
     def _changeable(self, request: HttpRequest, pk: int) -> Provider:
-        provider: Provider | None = self.get_object(request, str(pk))  # type: ignore[assignment]
+        provider: Provider | None = self.get_object(request, str(pk))
         if not self.has_change_permission(request, provider):
             raise PermissionDenied
         if provider is None:
