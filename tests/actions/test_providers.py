@@ -143,6 +143,17 @@ def test_a_provider_without_a_list_is_called_all_the_same(openai, upstream):
     assert list(states(trial).values()).count("works") == 6
 
 
+def test_a_list_that_is_refused_does_not_end_the_test(openai, upstream):
+    upstream.models = fails(401, "This key may not list models")
+    upstream.script(answers("Hello."), answers("Hello."), FITTING)
+
+    trial = try_out(openai, "test-model")
+
+    assert check_of(trial, "Models").code == "provider_auth_failed"
+    assert texts(trial)["Key"] == "The provider accepted it."
+    assert states(trial)["JSON Schema"] == "works"
+
+
 def test_a_model_that_is_not_in_the_list_is_named(openai, listed):
     assert "'other' is not one of them." in texts(try_out(openai, "other"))["Models"]
 

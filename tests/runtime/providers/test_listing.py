@@ -1,11 +1,13 @@
 """The names of a provider's models."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from pydantic import SecretStr
 
 from chains.runtime import errors
+from chains.runtime.providers import KINDS
 from chains.runtime.providers.listing import MAX_MODELS, models_of
 from chains.runtime.providers.reach import ProviderConfig, cut_to_base
 from tests.upstream.behaviours import Plain, Silence
@@ -51,7 +53,7 @@ async def test_lists_of_other_servers_are_read_too(upstream, body, names):
     [
         (Plain(200, "<h1>Sign in</h1>", "text/html"), errors.ProviderGarbage),
         (Plain(200, '{"object": "list"}'), errors.ProviderGarbage),
-        (Plain(200, "[" * 5_000_000), errors.ProviderGarbage),
+        (Plain(200, json.dumps(["x" * 5_000_000])), errors.ProviderGarbage),
         (Plain(200, '{"error": {"message": "down", "code": 500}}'), errors.ProviderFailed),
         (Plain(302, "", headers=(("location", "http://127.0.0.1:1/"),)), errors.ProviderGarbage),
         (Plain(404, "{}"), errors.ProviderRefused),
@@ -83,6 +85,15 @@ async def test_the_demo_lists_its_models():
     demo = ProviderConfig(slug="demo", kind="demo", api_key=SecretStr(""))
 
     assert await models_of(demo, within_s=5) == ["demo-coach", "demo-echo"]
+
+
+async def test_a_kind_that_cannot_list_its_models_says_so():
+    KINDS["plain"] = replace(KINDS["demo"], module="tests.runtime.providers.plain")
+    try:
+        plain = ProviderConfig(slug="plain", kind="plain", api_key=SecretStr(""))
+        assert await models_of(plain, within_s=5) is None
+    finally:
+        del KINDS["plain"]
 
 
 @pytest.mark.parametrize(
