@@ -12,6 +12,8 @@ V = TypeVar("V")
 PLANS_KEPT_S = 0.09
 KEYS_KEPT_S = 1.0
 SESSIONS_KEPT_S = 1.0
+# Names of models, which the admin suggests.
+MODELS_KEPT_S = 60.0
 
 
 class Kept(Generic[V]):

@@ -47,3 +47,10 @@ def note(taught: Taught) -> None:
         return
     told = {"value": taught.value, "refusal": taught.refusal[:500], "learned_at": timezone.now()}
     LearnedHabit.objects.update_or_create(**key, defaults=told)
+
+
+def forget(provider: Provider, learned_id: int | None) -> int:
+    """Delete one learned habit of the provider, or all for ``None``; return how many there were."""
+    rows = provider.learned.all() if learned_id is None else provider.learned.filter(pk=learned_id)
+    count, _ = rows.delete()
+    return count

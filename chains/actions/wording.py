@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
 from chains.models import Run
 from chains.runtime.events import Figures
@@ -47,6 +48,13 @@ def version_text(number: int | None, package: str) -> str:
 def versions_text(number: int | None, package: str, prompts: Mapping[str, int]) -> str:
     """The version of a chain and the versions of the prompts that it uses."""
     return " · ".join([version_text(number, package), *(f"{slug} v{n}" for slug, n in prompts.items())])
+
+
+def told_text(told: Mapping[str, Any]) -> str:
+    """What a provider said of a failure; ``told`` has the fields of ``Told``, as far as they are known."""
+    words = {"status": "status", "code": "code", "param": "parameter"}
+    facts = ", ".join(f"{word} {told[name]}" for name, word in words.items() if told.get(name))
+    return ": ".join(part for part in (facts, told.get("message", "")) if part)
 
 
 def figures_texts(figures: Figures) -> dict[str, str]:

@@ -10,11 +10,13 @@ MAX_CHARS = 200
 
 def changes(form: forms.BaseForm, *, leave_out: frozenset[str] = frozenset()) -> list[str]:
     """Return ``field: 'before' → 'after'`` for each field of the form that has changed."""
-    return [
-        f"{form[name].label}: {_text(form[name].initial)} → {_text(form.cleaned_data.get(name))}"
+    texts = (
+        (form[name].label, _text(form[name].initial), _text(form.cleaned_data.get(name)))
         for name in form.changed_data
         if name not in leave_out
-    ]
+    )
+    # Cleaning may have made what was typed into what was there before.
+    return [f"{label}: {before} → {after}" for label, before, after in texts if before != after]
 
 
 def _text(value: Any) -> str:

@@ -27,6 +27,7 @@ from chains.admin.versions import VersionedAdmin
 from chains.models import Chain, ChainVersion, Price, PromptLabel
 from chains.runtime.errors import InvalidSpec
 from chains.runtime.names import LATEST, PRODUCTION
+from chains.runtime.providers.demo import MODELS as DEMO_MODELS
 from chains.runtime.registry import registered
 from chains.runtime.spec.chain import MAX_FALLBACKS, MAX_OPTIONS, MAX_STEPS, Spec, parse_spec
 from chains.runtime.steps.base import Step, Target
@@ -222,7 +223,7 @@ class ChainAdmin(VersionedAdmin):
         models = Price.objects.order_by("model").values_list("model", flat=True).distinct()
         return {
             "known_labels": sorted({PRODUCTION, LATEST, *labels}),
-            "known_models": sorted({"demo-coach", "demo-echo", *models}),
+            "known_models": sorted({*DEMO_MODELS, *models}),
             "has_playground": versioned is not None and has_playground(versioned),
         }
 

@@ -18,6 +18,7 @@ from django.utils.timezone import get_current_timezone, localdate, localtime
 
 from chains.actions import wording
 from chains.actions.wording import NONE
+from chains.admin.calls import call_rows
 from chains.models import Feedback, Prompt, Run
 
 # Subqueries: the feedback of the outer query's run.
@@ -290,7 +291,7 @@ class RunAdmin(admin.ModelAdmin):
 
     @admin.display(description="calls")
     def call_table(self, run: Run) -> str:
-        return render_to_string("admin/chains/_calls.html", {"calls": run.calls})
+        return render_to_string("admin/chains/_calls.html", {"calls": call_rows(run.calls)})
 
     @admin.display(description="feedback")
     def feedback_table(self, run: Run) -> str:

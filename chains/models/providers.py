@@ -131,6 +131,19 @@ class Provider(models.Model):
             return "not set"
         return f"set, ends …{self.api_key[-4:]}" if len(self.api_key) >= 12 else "set"
 
+    @property
+    def headers_hint(self) -> str:
+        """Return what the admin may show of the further headers: their names."""
+        return f"set: {', '.join(parse_headers(self.headers))}" if self.headers else "not set"
+
+    @property
+    def proxy_hint(self) -> str:
+        """Return what the admin may show of the proxy: its address without user and password."""
+        if not self.proxy:
+            return "not set"
+        parts = urlsplit(self.proxy)
+        return f"set: {parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
     def has_same_host(self, other_url: str) -> bool:
         """Return whether ``other_url`` has the same scheme, host and port, so the credential may stay."""
         return urlsplit(self.base_url)[:2] == urlsplit(other_url)[:2]

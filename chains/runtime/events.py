@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
-from chains.runtime.errors import ChainHubError
+from chains.runtime.errors import ChainHubError, Told
 
 Mode = Literal["whole", "stream", "events", "log"]
 """How a run emits its answer: ``whole`` only at the end, ``stream`` also in chunks.
@@ -126,10 +126,13 @@ class Finished:
 
 @dataclass(frozen=True, kw_only=True)
 class Failed:
+    """``told`` is what the provider said where a model call failed; it is for editors only."""
+
     run_id: UUID
     status: Status
     error: ChainHubError
     figures: Figures = field(default_factory=Figures)
+    told: Told | None = None
 
 
 Event = Started | Step | Call | Part | Chunk | Inner | Finished | Failed

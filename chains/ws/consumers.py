@@ -2,9 +2,10 @@
 
 The client sends ``{"type": "start", "input": {...}}`` with an optional ``config``, ``{"type": "cancel"}`` and
 ``{"type": "ping"}``. For a run, the server sends ``started``, then ``step`` and ``chunk`` frames, then
-``finished`` or ``failed``. It sends ``pong`` for a ping, and ``error`` with ``code`` and ``message`` for a
-frame that it refuses. It closes the socket with 4401 when the session has ended, 4400 after too many bad
-frames, and 4413 for a message that is too large.
+``finished`` or ``failed``; editors also get ``detail`` in ``failed``: what the model's provider said. It
+sends ``pong`` for a ping, and ``error`` with ``code`` and ``message`` for a frame that it refuses. It closes
+the socket with 4401 when the session has ended, 4400 after too many bad frames, and 4413 for a message that
+is too large.
 """
 
 import asyncio
@@ -21,14 +22,16 @@ from chains.actions.errors import for_caller
 from chains.actions.runs import start_run
 from chains.actions.runs.call import RunCall
 from chains.actions.runs.stream import RunStream
-from chains.actions.wording import figures_texts, versions_text
+from chains.actions.wording import figures_texts, told_text, versions_text
 from chains.doors import DOORS
 from chains.runtime.errors import ChainHubError
 from chains.runtime.events import Call, Chunk, Event, Failed, Finished, Inner, Part, Started, Step
 from chains.runtime.names import split_ref
 from chains.runtime.wire.strict_json import InvalidJSON, strict_json_object
 from chains.runtime.wire.values import encode
+from concurrency.database import in_database_thread
 
+DETAIL_FIELDS = ("status", "code", "param", "message")
 MAX_BAD_FRAMES = 10
 # The server closes with 1009 for a frame that is too large. For a message of many frames the application has
 # to close, and an application must not send 1009; hence 4413.
@@ -160,7 +163,7 @@ class ChainConsumer(AsyncWebsocketConsumer):
             async for first in stream:
                 for event in _merged([first, *stream.waiting()]):
                     if message := _message(event):
-                        await self._send(message)
+                        await self._send(message | await _detail(event, call.caller))
         except Exception as error:
             # For example, an answer that is too large for one message.
             await self._send({"type": "error", **_fault(for_caller(error))})
@@ -231,6 +234,19 @@ def _message(event: Event) -> dict[str, Any] | None:
                 **_fault(event.error),
                 **_figures(event),
             }
+
+
+async def _detail(event: Event, caller: Caller) -> dict[str, Any]:
+    """Return what the provider said of a failure, if the caller is an editor; it may quote the prompt."""
+    if not isinstance(event, Failed) or event.told is None or not await _is_editor(caller):
+        return {}
+    told = {name: getattr(event.told, name) for name in DETAIL_FIELDS}
+    return {"detail": {**told, "shown": told_text(told)}}
+
+
+@in_database_thread
+def _is_editor(caller: Caller) -> bool:
+    return caller.user.has_perm("chains.change_chain")
 
 
 def _step(name: str, status: str, provider: str = "", model: str = "") -> dict[str, Any]:

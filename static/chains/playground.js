@@ -43,7 +43,8 @@ const runner = new Runner(config, {
     const cancelled = message.status === "cancelled";
     view.fail(message, { cancelled });
     const text = problemOf(message);
-    if (!cancelled) view.showProblem(text || "The run failed.", runner.runPath(message.run_id));
+    const path = runner.runPath(message.run_id);
+    if (!cancelled) view.showProblem(text || "The run failed.", path, message.detail);
     runs.refresh();
   },
   refused(message) {

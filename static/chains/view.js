@@ -92,8 +92,11 @@ export class RunView {
     this.#end(status, this.statusTexts[status]);
   }
 
-  showProblem(text, href = null) {
+  // `detail`: what the provider said, which the server tells editors only.
+  showProblem(text, href = null, detail = null) {
     byId("problem-text").textContent = text;
+    byId("problem-detail").textContent = detail?.shown ?? "";
+    byId("problem-said").hidden = !detail;
     const link = byId("problem-link");
     link.hidden = !href;
     if (href) link.href = href;
@@ -103,6 +106,7 @@ export class RunView {
 
   hideProblem() {
     byId("problem").hidden = true;
+    byId("problem-said").hidden = true;
     byId("problem-text").textContent = "";
   }
 

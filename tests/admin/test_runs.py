@@ -91,6 +91,64 @@ def test_a_run_shows_input_output_calls_and_versions(editor, make_run, comedian)
     assert f"{url_of(comedian, 'versions')}?show=1" in page
 
 
+def a_try(**data):
+    usual = {"started_ms": 12, "ms": 340, "first_ms": None, "outcome": "failed", "code": "", "status": None}
+    return {**usual, "detail": {}, **data}
+
+
+def test_a_run_tells_of_each_try_and_what_the_provider_said(editor, make_run):
+    refusal = {"code": "unsupported_value", "param": "temperature", "message": "Not <b>0.2</b>."}
+    call = {
+        "step": "answer",
+        "provider": "openai",
+        "model": "gpt",
+        "attempts": 2,
+        "tries": [
+            a_try(code="provider_refused", status=400, detail=refusal),
+            a_try(started_ms=352, ms=1200, first_ms=80, outcome="answered"),
+        ],
+        "finish_reason": "stop",
+        "raw_finish_reason": "end_turn",
+        "reasoning": "First <i>cats</i>.",
+        "token_details": {"cached": 1200, "reasoning": 64, "audio_in": 0},
+    }
+    run = make_run(calls=[call])
+
+    page = editor.client.get(url_of(run)).content.decode()
+
+    for text in (
+        "340 ms",
+        "1.20 s",
+        "80 ms",
+        "<code>provider_refused</code>",
+        "status 400, code unsupported_value, parameter temperature: Not &lt;b&gt;0.2&lt;/b&gt;.",
+        "stop (end_turn)",
+        "1,200 cached, 64 reasoning",
+        "First &lt;i&gt;cats&lt;/i&gt;.",
+    ):
+        assert text in page
+    assert "audio" not in page
+
+
+def test_a_run_from_before_tries_were_recorded_is_shown(editor, make_run):
+    old = {
+        "step": "answer",
+        "provider": "demo",
+        "model": "demo-echo",
+        "attempts": 3,
+        "finish_reason": "length",
+    }
+    run = make_run(
+        calls=[old, {"step": "last", "provider": "demo", "model": "m", "attempts": 1, "tries": []}]
+    )
+
+    page = editor.client.get(url_of(run)).content.decode()
+
+    assert "<td>length</td>" in page
+    assert 'table class="tries"' not in page
+    assert "What the model thought" not in page
+
+
 def test_what_a_model_answers_is_never_markup(editor, make_run):
     run = make_run(output="<script>alert(1)</script>", input={"x": "<img src=x>"})
 

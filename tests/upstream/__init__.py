@@ -2,7 +2,7 @@
 
 The wire format is the one of the OpenAI API reference: "Create chat completion", its streamed
 `chat.completion.chunk` events and its error object. Only what clients of ChainHub's chains
-see is spoken: text answers, usage, errors; no tool calls, no other paths.
+see is spoken: text answers, usage, errors, the list of models; no tool calls, no other paths.
 
     with Upstream() as upstream:
         upstream.script(rate_limited(retry_after="1"), answers(text="Second try"))

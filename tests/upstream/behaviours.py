@@ -327,6 +327,12 @@ def html(status: int = 200) -> Behaviour:
     return Plain(status, "<!doctype html><title>Sign in</title><h1>Sign in</h1>", "text/html")
 
 
+def lists(models: list[str]) -> Behaviour:
+    """A list of models: the answer to `GET /models` where `Upstream.models` has names."""
+    data = [{"id": name, "object": "model", "created": CREATED, "owned_by": "tests"} for name in models]
+    return Plain(200, json.dumps({"object": "list", "data": data}))
+
+
 def silent() -> Behaviour:
     """No answer, until the client leaves."""
     return Silence()

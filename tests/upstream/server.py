@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Self
 
-from tests.upstream.behaviours import Behaviour, answers, fails
+from tests.upstream.behaviours import Behaviour, answers, fails, lists
 from tests.upstream.wire import ReceivedRequest, Reply
 
 logger = logging.getLogger(__name__)
@@ -41,6 +41,7 @@ class Upstream:
     def __init__(self) -> None:
         self.base_url = ""
         self.requests: list[ReceivedRequest] = []
+        self.models: list[str] | Behaviour | None = None
         self.disconnects = 0
         self.active = 0
         self._script: deque[Behaviour] = deque()
@@ -126,6 +127,7 @@ class Upstream:
         await self._cancel(set(self._answering))
         self.requests.clear()
         self._script.clear()
+        self.models = None
         self.disconnects = 0
 
     @staticmethod
@@ -201,6 +203,8 @@ class Upstream:
         return reply.keep_alive and request.headers.get("connection", "").lower() != "close"
 
     def _choose(self, request: ReceivedRequest) -> Behaviour:
+        if (request.method, request.path) == ("GET", "/v1/models") and self.models is not None:
+            return lists(self.models) if isinstance(self.models, list) else self.models
         if request.method != "POST" or not ADDRESSES.search(request.path):
             return fails(404, f"Invalid URL ({request.method} {request.path})", "unknown_url")
         if not isinstance(request.body, dict):

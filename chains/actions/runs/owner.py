@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ from chains.actions.runs.recorder import recorder
 from chains.models import Run
 from chains.runtime import errors
 from chains.runtime.context import Backoff, ModelCall, RunContext, Try
+from chains.runtime.errors import Told
 from chains.runtime.events import Chunk, Event, Failed, Figures, Finished, Status
 from chains.runtime.running.execution import Execution, Result
 from chains.runtime.wire.values import encode
@@ -84,9 +86,9 @@ class RunOwner:
                 end = self._failed(errors.ChainHubError())
         except errors.ChainHubError as error:
             # Only the class names of the causes, whose texts may quote prompts, answers and credentials.
-            causes = _causes(error) + self._told()
+            causes = _causes(error) + self._told_text()
             logger.warning("run %s failed: %s, by %s", self.run.id, error.code, causes)
-            end = self._failed(error)
+            end = replace(self._failed(error), told=self._told())
         except (SystemExit, KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException:
@@ -148,12 +150,16 @@ class RunOwner:
         text = "".join(self.text or self.context.said)
         return encode(text) if text else None
 
-    def _told(self) -> str:
-        """What the provider of the last call said, for the log; no key stands in it."""
-        last = next(iter(reversed(self.context.calls)), None)
-        told = last.tries[-1].told if last and last.tries else None
-        if last is None or told is None:
+    def _told(self) -> Told | None:
+        """What the provider of the last call said of its failure; no key stands in it."""
+        last = self.context.calls[-1] if self.context.calls else None
+        return last.tries[-1].told if last and last.tries else None
+
+    def _told_text(self) -> str:
+        told = self._told()
+        if told is None:
             return ""
+        last = self.context.calls[-1]
         parts = {"status": told.status, "code": told.code, "type": told.type, "param": told.param}
         words = " ".join(f"{name}={value}" for name, value in parts.items() if value)
         return f"; {last.provider}/{last.model} said: {words} {told.message!r}"

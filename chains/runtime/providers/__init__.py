@@ -19,7 +19,11 @@ from chains.runtime.wire.fielderrors import describe
 
 
 class KindModule(Protocol):
-    """The functions of a provider kind's module."""
+    """The functions of a provider kind's module.
+
+    A kind that can list its models also has ``async def models(provider: ProviderConfig) -> list[str]``; see
+    ``providers.listing``.
+    """
 
     def build(self, target: PlanTarget, params: ModelParams) -> ChatModel | BaseChatModel:
         """The chat model for one target, whose provider kind knows every name in ``params.extra``.

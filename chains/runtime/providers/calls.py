@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, S
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 from langchain_core.messages import BaseMessage
 
@@ -24,9 +24,11 @@ from chains.runtime.providers import build_model, kind_of, load_kinds
 from chains.runtime.providers.failures import masked
 from chains.runtime.providers.habits import Lesson, Refused, applied, lesson
 from chains.runtime.providers.pieces import ChatModel, End, Piece
-from chains.runtime.providers.reach import ModelParams, PlanTarget, places_at
+from chains.runtime.providers.reach import ModelParams, PlanTarget, ProviderConfig, places_at
 from chains.runtime.wire.values import encode
 from concurrency.loops import per_loop
+
+T = TypeVar("T")
 
 ATTEMPTS = 3
 # Requests that are refused and sent once more in another way; they are not charged, and count as no attempt.
@@ -176,7 +178,7 @@ class _Attempt:
         async with aclosing(self.model.pieces(messages, streaming=streams)) as source:
             while True:
                 limit_s = due - time.monotonic() if due else provider.chunk_s
-                pieces = await self._guard(anext(source, None), limit_s)
+                pieces = await guarded(provider, anext(source, None), limit_s)
                 if pieces is None:
                     break
                 for piece in pieces:
@@ -194,18 +196,6 @@ class _Attempt:
         if habits is None or habits.streaming == "yes":
             return self.streaming
         return habits.streaming == "only"
-
-    async def _guard(self, answer: Awaitable[Any], limit_s: float) -> Any:
-        """Await ``answer`` within the limit; translate the exceptions of the provider's code."""
-        try:
-            async with asyncio.timeout(limit_s) as limit:
-                return await answer
-        except errors.ChainHubError:
-            raise
-        except Exception as error:
-            if limit.expired():
-                raise errors.ProviderTimeout() from error
-            raise kind_of(self.target.provider.kind).load().translate(error) from error
 
     def _note(self, piece: Piece) -> None:
         if piece.end is not None:
@@ -335,6 +325,19 @@ class _Attempt:
                 model=self.target.model,
             )
         )
+
+
+async def guarded(provider: ProviderConfig, answer: Awaitable[T], limit_s: float) -> T:
+    """Await ``answer`` within the limit; translate the exceptions of the provider's code."""
+    try:
+        async with asyncio.timeout(limit_s) as limit:
+            return await answer
+    except errors.ChainHubError:
+        raise
+    except Exception as error:
+        if limit.expired():
+            raise errors.ProviderTimeout() from error
+        raise kind_of(provider.kind).load().translate(error) from error
 
 
 @asynccontextmanager

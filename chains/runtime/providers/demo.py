@@ -15,8 +15,9 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import Field
 
 from chains.runtime import errors
-from chains.runtime.providers.reach import ModelParams, PlanTarget
+from chains.runtime.providers.reach import ModelParams, PlanTarget, ProviderConfig
 
+MODELS = ("demo-coach", "demo-echo")
 COACH = """\
 Great to hear from you! You said: "{question}" - that is a fine place to start. \
 Here is a simple plan that you can begin today.
@@ -152,6 +153,10 @@ def build(target: PlanTarget, params: ModelParams) -> BaseChatModel:
         json_schema=params.json_schema,
         **params.extra,
     )
+
+
+async def models(provider: ProviderConfig) -> list[str]:
+    return list(MODELS)
 
 
 def translate(error: Exception) -> errors.ProviderError:

@@ -39,17 +39,27 @@ def build(target: PlanTarget, params: ModelParams) -> ChatModel:
         return _over_responses(target, params, habits, base_url)
     return CompletionsModel(
         request=_request(target, params, habits),
-        endpoint=openai_wire.Endpoint(
-            url=address(base_url, "chat/completions"),
-            headers=_headers(provider, base_url),
-            connect_s=provider.connect_s,
-            proxy=provider.proxy,
-            ca_bundle=provider.ca_bundle,
-        ),
+        endpoint=_endpoint(provider, base_url, "chat/completions"),
         params=params,
         habits=habits,
         splits_thinking=provider.splits_thinking,
     )
+
+
+async def models(provider: ProviderConfig) -> list[str]:
+    """The names in the provider's list of models; raises ProviderError, and aiohttp's exceptions."""
+    endpoint = _endpoint(provider, provider.base_url or OPENAI_BASE_URL, "models")
+    return _names(await endpoint.value())
+
+
+def _names(listed: Any) -> list[str]:
+    """The names in a list of models, which not all servers put under OpenAI's name ``data``."""
+    if isinstance(listed, dict):
+        listed = listed.get("data") or listed.get("models")
+    if not isinstance(listed, list):
+        raise errors.ProviderGarbage()
+    named = (item.get("id") or item.get("name") if isinstance(item, dict) else item for item in listed)
+    return [name for name in named if isinstance(name, str) and name]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +139,16 @@ def address(base_url: str, path: str) -> str:
     """The address of ``path`` under an endpoint, whose query stays at the end."""
     base, question, query = base_url.partition("?")
     return f"{base.rstrip('/')}/{path}{question}{query}"
+
+
+def _endpoint(provider: ProviderConfig, base_url: str, path: str) -> openai_wire.Endpoint:
+    return openai_wire.Endpoint(
+        url=address(base_url, path),
+        headers=_headers(provider, base_url),
+        connect_s=provider.connect_s,
+        proxy=provider.proxy,
+        ca_bundle=provider.ca_bundle,
+    )
 
 
 def _headers(provider: ProviderConfig, base_url: str) -> dict[str, str]:

@@ -8,15 +8,16 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import aiohttp
 
+from chains.runtime.errors import ProviderGarbage
 from chains.runtime.providers.completions import AnswerReader
-from chains.runtime.providers.failures import judged, retry_after_s, told_in
+from chains.runtime.providers.failures import failure_in, judged, retry_after_s, told_in
 from chains.runtime.providers.pieces import Piece
 from chains.runtime.providers.sse import NotJSON, decoded
 from concurrency.loops import per_loop
@@ -24,6 +25,8 @@ from concurrency.loops import per_loop
 # How long to wait for the usage, or for the announced end, once an answer is complete.
 REST_S = 2.0
 MAX_REFUSAL_BYTES = 64 * 1024
+# More than any list of models; OpenRouter's has half a megabyte.
+MAX_VALUE_BYTES = 4 * 1024 * 1024
 
 
 @cache
@@ -69,7 +72,7 @@ _sessions = per_loop(_Sessions)
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """An address for chat completions. ``connect_s`` limits the time for connecting.
+    """An address of a provider. ``connect_s`` limits the time for connecting.
 
     There is no limit for reading, because ``providers.calls`` limits the wait for each piece. ``proxy`` and
     ``ca_bundle`` as in ``ProviderConfig``.
@@ -102,12 +105,32 @@ class Endpoint:
         if reader.fault:
             raise reader.fault
 
-    @asynccontextmanager
-    async def _post(self, body: Mapping[str, Any]) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def value(self) -> Any:
+        """Get the address and return the JSON value there; raises ProviderError, and aiohttp's exceptions."""
+        data = b""
+        async with self._request("GET") as response:
+            async for more in response.content.iter_any():
+                data += more
+                if len(data) > MAX_VALUE_BYTES:
+                    raise ProviderGarbage()
+        try:
+            value = decoded(data)
+        except NotJSON:
+            raise ProviderGarbage() from None
+        if told := failure_in(value):
+            raise judged(told)
+        return value
+
+    def _post(self, body: Mapping[str, Any]) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+        return self._request("POST", data)
+
+    @asynccontextmanager
+    async def _request(self, method: str, data: bytes | None = None) -> AsyncIterator[aiohttp.ClientResponse]:
         session = await _sessions().get()
         timeout = aiohttp.ClientTimeout(total=None, connect=self.connect_s)
-        async with session.post(
+        async with session.request(
+            method,
             self.url,
             data=data,
             headers=self.headers,

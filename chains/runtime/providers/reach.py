@@ -103,6 +103,22 @@ def check_base_url(url: str) -> None:
             )
 
 
+# Paths under a base URL that people copy with it from documentation.
+BEHIND_BASE = ("/chat/completions", "/completions", "/responses", "/embeddings", "/models")
+
+
+def cut_to_base(url: str) -> str:
+    """The base URL in an address of one of its endpoints; the query stays."""
+    base, question, query = url.strip().partition("?")
+    base = base.rstrip("/")
+    for path in BEHIND_BASE:
+        # Azure's base URL itself ends so: https://….services.ai.azure.com/models
+        if base.endswith(path) and not base.endswith(".azure.com/models"):
+            base = base.removesuffix(path).rstrip("/")
+            break
+    return f"{base}{question}{query}"
+
+
 def check_proxy(url: str) -> None:
     """Raises InvalidSpec unless ``url`` is the address of an HTTP proxy; it may have a user and password."""
     parts = _parts(url, "The proxy")

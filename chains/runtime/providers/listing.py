@@ -1,0 +1,25 @@
+"""Lists the models of a provider."""
+
+from chains.runtime import errors
+from chains.runtime.providers import kind_of
+from chains.runtime.providers.calls import guarded
+from chains.runtime.providers.failures import masked
+from chains.runtime.providers.reach import ProviderConfig
+
+MAX_MODELS = 500
+
+
+async def models_of(provider: ProviderConfig, *, within_s: float) -> list[str] | None:
+    """The names of the provider's models, MAX_MODELS at most; ``None`` where its kind cannot list them.
+
+    Raises ProviderError, whose ``told`` has no secret.
+    """
+    listed = getattr(kind_of(provider.kind).load(), "models", None)
+    if listed is None:
+        return None
+    try:
+        names: list[str] = await guarded(provider, listed(provider), within_s)
+    except errors.ProviderError as error:
+        error.told = masked(error.told, *provider.secrets) if error.told else None
+        raise
+    return names[:MAX_MODELS]
