@@ -25,7 +25,7 @@ from twisted.web import http
 
 from chainhub.server.http import Channel, Factory, Request
 from chainhub.server.websocket import Socket, SocketFactory
-from chains.runtime.providers import openai_wire
+from chains.runtime.providers import completions_model
 
 
 def calls(function) -> set[str]:
@@ -191,7 +191,7 @@ def test_django_answers_in_the_steps_that_the_short_way_takes_one_by_one():
 
 
 def test_langchain_openai_has_what_calls_without_the_sdk_are_made_of():
-    assert all(callable(getattr(ChatOpenAI, name, None)) for name in openai_wire.NEEDED)
+    assert all(callable(getattr(ChatOpenAI, name, None)) for name in completions_model.NEEDED)
     assert parameters(ChatOpenAI._convert_chunk_to_generation_chunk)[1:] == [
         "chunk",
         "default_chunk_class",

@@ -5,7 +5,7 @@ told there only, so that adding pieces up never counts them twice.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from langchain_core.messages import AIMessageChunk, BaseMessage
@@ -100,6 +100,17 @@ class Piece:
             additional_kwargs={"reasoning_content": self.reasoning} if self.reasoning else {},
             tool_call_chunks=list(self.tool_calls),
         )
+
+
+def as_text(piece: Piece) -> Piece:
+    """The piece of an answer that a tool was forced to give: the tool's arguments are the answer's text."""
+    if piece.end is not None:
+        is_call = piece.end.finish_reason == "tool_calls"
+        return Piece(end=replace(piece.end, finish_reason="stop")) if is_call else piece
+    arguments = "".join(call["args"] or "" for call in piece.tool_calls)
+    if not piece.tool_calls:
+        return piece
+    return Piece(text=piece.text + arguments, reasoning=piece.reasoning)
 
 
 class ChatModel(Protocol):

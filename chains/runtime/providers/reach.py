@@ -84,6 +84,11 @@ class ModelParams:
         own = ("temperature", "max_tokens", "json_schema")
         return frozenset(self.extra) | {name for name in own if getattr(self, name) is not None}
 
+    def sampling(self, habits: Habits) -> dict[str, Any]:
+        """The temperature and ``extra``, without what this model has refused."""
+        given = {"temperature": self.temperature, **self.extra}
+        return {name: value for name, value in given.items() if name not in habits.left_out}
+
 
 def check_base_url(url: str) -> None:
     """Raises InvalidSpec unless ``url`` is a plain http(s) endpoint; credentials in a URL would leak."""
