@@ -15,6 +15,9 @@ from chains.admin.audit import changes
 from chains.models import Price, Provider
 from chains.runtime.providers import KINDS
 
+BASE_URL_HELP = (
+    "Where the API is, such as https://api.openai.com/v1. For Azure, any address that its portal shows."
+)
 KEY_FIELDS = frozenset({"new_key", "remove_key"})
 
 
@@ -22,8 +25,8 @@ def kinds_help() -> SafeString:
     rows = (
         (
             kind.label,
-            "needs an endpoint and, mostly, a key." if kind.needs_endpoint else "needs nothing else.",
-            ", ".join(sorted(kind.extra_params)),
+            kind.needs if kind.is_installed else f"cannot be used yet. {kind.how_to_install}",
+            ", ".join(sorted(kind.extra_params)) or "none",
         )
         for kind in KINDS.values()
     )
@@ -44,6 +47,7 @@ class ProviderForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.fields["kind"].help_text = kinds_help()
+        self.fields["base_url"].help_text = BASE_URL_HELP
         hint = f"Now: {self.instance.key_hint}." if self.instance.api_key else "Now: no key."
         self.fields[
             "new_key"

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 import threading
 import time
 from collections import deque
@@ -13,6 +14,11 @@ from tests.upstream.behaviours import Behaviour, answers, fails
 from tests.upstream.wire import ReceivedRequest, Reply
 
 logger = logging.getLogger(__name__)
+
+# OpenAI's address, and Azure's: of a deployment, the v1 API and Foundry's models, behind a gateway too.
+COMPLETIONS = re.compile(
+    r"(/v1|(/[\w-]+)*(/openai/deployments/[^/?]+|/openai/v1|/models|/own))/chat/completions(\?.*)?"
+)
 
 
 class _WatchedReader(asyncio.StreamReader):
@@ -35,7 +41,7 @@ class Upstream:
     """The server, in a thread with a loop of its own, so that it outlives the loop of a test."""
 
     def __init__(self) -> None:
-        self.base_url = ""
+        self.url = self.base_url = ""
         self.requests: list[ReceivedRequest] = []
         self.disconnects = 0
         self.active = 0
@@ -57,7 +63,8 @@ class Upstream:
         self._thread = threading.Thread(target=self._loop.run_forever, name="upstream", daemon=True)
         self._thread.start()
         port = self._run(self._listen())
-        self.base_url = f"http://127.0.0.1:{port}/v1"
+        self.url = f"http://127.0.0.1:{port}"
+        self.base_url = f"{self.url}/v1"
         return self
 
     def stop(self) -> None:
@@ -197,7 +204,7 @@ class Upstream:
         return reply.keep_alive and request.headers.get("connection", "").lower() != "close"
 
     def _choose(self, request: ReceivedRequest) -> Behaviour:
-        if (request.method, request.path) != ("POST", "/v1/chat/completions"):
+        if request.method != "POST" or not COMPLETIONS.fullmatch(request.path):
             return fails(404, f"Invalid URL ({request.method} {request.path})", "unknown_url")
         if not isinstance(request.body, dict):
             return fails(400, "We could not parse the JSON body of your request.", "invalid_json")

@@ -199,7 +199,7 @@ class _Attempt:
         except Exception as error:
             if limit.expired():
                 raise errors.ProviderTimeout() from error
-            raise kind_of(self.target.provider.kind).load().translate(error) from error
+            raise kind_of(self.target.provider.kind).translated(error) from error
 
     def _note(self, piece: Piece) -> None:
         if piece.end is not None:

@@ -26,6 +26,8 @@ STATUS_OF_WORDS: Mapping[str, int] = {
         "invalidparameter invalidparametererror invalidprompt notfounderror notfound modelnotfound "
         "unsupportedparameter unsupportedvalue unprocessableentity contentfilter validationerror "
         "contentpolicyviolation",
+        402: "billingerror",
+        413: "requesttoolarge",
         408: "timeout requesttimeout timeouterror conflict",
     }.items()
     for word in words.split()
@@ -112,6 +114,18 @@ def told_in(body: Any, status: int | None = None) -> Told:
         inner = inner["error"]
     told = _told(inner)
     return told if status is None else replace(told, status=status)
+
+
+def told_of(error: Exception) -> tuple[Told, Mapping[str, str]]:
+    """What an exception of any SDK tells of a failure, and the headers of the response that it carries.
+
+    SDKs and HTTP libraries keep the status in ``status_code``, of the exception or of its ``response``.
+    """
+    response = getattr(error, "response", None)
+    codes = (getattr(error, "status_code", None), getattr(response, "status_code", None))
+    headers = getattr(response, "headers", None)
+    told = Told(status=next((n for n in map(_status, codes) if n), None), message=_text(str(error)))
+    return told, headers if isinstance(headers, Mapping) else {}
 
 
 def _told(inner: Mapping[str, Any]) -> Told:

@@ -58,9 +58,17 @@ class Habits:
 
 
 def habits_of(
-    settings: Mapping[str, str], learned: Mapping[str, str], *, base_url: str, model: str
+    settings: Mapping[str, str],
+    learned: Mapping[str, str],
+    *,
+    base_url: str,
+    model: str,
+    token_limit: str = "",
 ) -> Habits:
-    """The habits as a record's ``settings`` have them; ``learned`` counts where a setting is ``auto``."""
+    """The habits as a record's ``settings`` have them; ``learned`` counts where a setting is ``auto``.
+
+    ``token_limit`` is the usual name of that parameter, where the address does not tell it.
+    """
 
     def value(name: str, usual: str) -> str:
         told = settings.get(name, AUTO)
@@ -77,7 +85,7 @@ def habits_of(
     return Habits(
         usage_in_streams=value("usage_in_streams", "always") != NEVER,
         streaming=value("streaming", "yes"),  # type: ignore[arg-type]
-        token_limit=value("token_limit", newer),
+        token_limit=value("token_limit", token_limit or newer),
         json_schema=value("json_schema", "json_schema"),
         api=value("api", "chat_completions"),
         left_out=frozenset(left_out),

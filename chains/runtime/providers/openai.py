@@ -15,13 +15,12 @@ from chains.runtime.providers.habits import NEWER_NAME_HOSTS
 from chains.runtime.providers.pieces import ChatModel
 from chains.runtime.providers.reach import ModelParams, PlanTarget, ProviderConfig
 
-OPENAI_BASE_URL = "https://api.openai.com/v1"
 # Names of httpx's exceptions for a connection that ended in the middle of an answer.
 CUT_SHORT = frozenset({"ReadError", "RemoteProtocolError"})
 
 
 def build(target: PlanTarget, params: ModelParams) -> ChatModel:
-    base_url = target.provider.base_url or OPENAI_BASE_URL
+    base_url = target.provider.base_url
     habits = target.habits_at(base_url)
     headers = _headers(target.provider, base_url)
     if habits.api == "responses":

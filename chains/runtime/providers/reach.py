@@ -59,9 +59,18 @@ class PlanTarget:
     price: Price | None = None
     learned: Mapping[str, str] = field(default_factory=dict)
 
-    def habits_at(self, base_url: str) -> Habits:
-        """How to ask this model at this address, which is the kind's own where the record has none."""
-        return habits_of(self.provider.habits, self.learned, base_url=base_url, model=self.model)
+    def habits_at(self, base_url: str, *, token_limit: str = "") -> Habits:
+        """How to ask this model at this address, which is the kind's own where the record has none.
+
+        ``token_limit`` as in ``habits_of``.
+        """
+        return habits_of(
+            self.provider.habits,
+            self.learned,
+            base_url=base_url,
+            model=self.model,
+            token_limit=token_limit,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
