@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Self
 
+from tests.upstream import anthropic
 from tests.upstream.behaviours import Behaviour, answers, fails
 from tests.upstream.wire import ReceivedRequest, Reply
 
@@ -19,6 +20,9 @@ logger = logging.getLogger(__name__)
 COMPLETIONS = re.compile(
     r"(/v1|(/[\w-]+)*(/openai/deployments/[^/?]+|/openai/v1|/models|/own))/chat/completions(\?.*)?"
 )
+MESSAGES = re.compile(r"(/[\w-]+)*/v1/messages(\?.*)?")
+# What is answered where nothing is scripted, by the path.
+USUAL: dict[re.Pattern, Callable[[], Behaviour]] = {COMPLETIONS: answers, MESSAGES: anthropic.says}
 
 
 class _WatchedReader(asyncio.StreamReader):
@@ -78,7 +82,7 @@ class Upstream:
         self._loop = self._thread = None
 
     def script(self, *behaviours: Behaviour) -> None:
-        """Answer the next requests so, in this order; after them `answers()` again."""
+        """Answer the next requests so, in this order; after them `answers()` again, or `anthropic.says()`."""
         self._script.extend(behaviours)
 
     def reset(self) -> None:
@@ -204,11 +208,12 @@ class Upstream:
         return reply.keep_alive and request.headers.get("connection", "").lower() != "close"
 
     def _choose(self, request: ReceivedRequest) -> Behaviour:
-        if request.method != "POST" or not COMPLETIONS.fullmatch(request.path):
+        usual = next((usual for path, usual in USUAL.items() if path.fullmatch(request.path)), None)
+        if request.method != "POST" or usual is None:
             return fails(404, f"Invalid URL ({request.method} {request.path})", "unknown_url")
         if not isinstance(request.body, dict):
             return fails(400, "We could not parse the JSON body of your request.", "invalid_json")
         try:
             return self._script.popleft()
         except IndexError:
-            return answers()
+            return usual()

@@ -58,9 +58,10 @@ class Reply:
         more = {"cache-control": "no-cache", "transfer-encoding": "chunked"}
         await self._write(self._head(200, "text/event-stream; charset=utf-8", more))
 
-    async def event(self, data: str) -> None:
-        """One `data:` event."""
-        await self._write(self._chunk(f"data: {data}\n\n"))
+    async def event(self, data: str, name: str = "") -> None:
+        """One `data:` event, which may have a name."""
+        named = f"event: {name}\n" if name else ""
+        await self._write(self._chunk(f"{named}data: {data}\n\n"))
 
     async def comment(self) -> None:
         """A line that keeps the connection alive and says nothing."""

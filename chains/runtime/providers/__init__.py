@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from chains.runtime import errors
 from chains.runtime.errors import InvalidSpec, ProviderError, RegistrationError
 from chains.runtime.names import SLUG_PATTERN
-from chains.runtime.providers.failures import judged, retry_after_s, told_of
+from chains.runtime.providers.failures import failed_connection, judged, retry_after_s, told_of
 from chains.runtime.providers.langchain import LangChainModel
 from chains.runtime.providers.pieces import ChatModel
 from chains.runtime.providers.reach import ModelParams, PlanTarget
@@ -258,5 +258,7 @@ def _translated(error: Exception) -> ProviderError:
         return errors.ProviderTimeout()
     if isinstance(error, ConnectionError):
         return errors.ProviderUnreachable()
+    if found := failed_connection(error):
+        return found
     told, headers = told_of(error)
     return judged(told, retry_after_s=retry_after_s(headers))

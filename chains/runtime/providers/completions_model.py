@@ -3,7 +3,6 @@
 langchain-openai writes the requests. Those for chat completions are sent over aiohttp (``openai_wire``).
 """
 
-import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -17,14 +16,13 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from chains.runtime.providers import openai_wire
-from chains.runtime.providers.habits import Habits
+from chains.runtime.providers.habits import Habits, schema_in_prompt
 from chains.runtime.providers.langchain import LangChainModel
 from chains.runtime.providers.pieces import Piece, as_text
 from chains.runtime.providers.reach import ModelParams, PlanTarget
 
 # A private method of langchain-openai that is used here and may change in any release.
 NEEDED = ("_get_request_payload",)
-SCHEMA_IN_PROMPT = "Answer with one JSON object and nothing else. It must fit this JSON Schema:\n"
 
 
 def over_completions(
@@ -90,8 +88,7 @@ class CompletionsModel:
             body["response_format"] = {"type": "json_schema", "json_schema": {"name": name, "schema": schema}}
         elif self._asks_schema("json_object"):
             body["response_format"] = {"type": "json_object"}
-            text = SCHEMA_IN_PROMPT + json.dumps(schema, ensure_ascii=False)
-            body["messages"] = _with_system_text(body["messages"], text)
+            body["messages"] = _with_system_text(body["messages"], schema_in_prompt(schema))
         else:
             function = {"name": name, "description": "Gives the answer.", "parameters": schema}
             body["tools"] = [{"type": "function", "function": function}]

@@ -4,7 +4,7 @@ Formats: OpenAI API reference, "Error codes"; those of other servers as observed
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -230,3 +230,26 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
         if 0 <= seconds < float("inf"):
             return seconds
     return None
+
+
+# --- Connections -------------------------------------------------------------------------------
+
+# Names of exceptions of httpx and its successors. Compared by name, because the HTTP library is an internal
+# choice of an SDK.
+FAILED_CONNECTIONS: Mapping[type[errors.ProviderError], frozenset[str]] = {
+    errors.ProviderTimeout: frozenset({"ConnectTimeout", "ReadTimeout", "WriteTimeout", "PoolTimeout"}),
+    errors.ProviderCut: frozenset({"ReadError", "RemoteProtocolError"}),
+    errors.ProviderUnreachable: frozenset({"ConnectError", "ProxyError", "UnsupportedProtocol"}),
+}
+
+
+def failed_connection(error: BaseException) -> errors.ProviderError | None:
+    """The error for a connection that failed below ``error``; ``None`` where none did."""
+    names = {type(cause).__name__ for cause in _causes(error)}
+    return next((found() for found, known in FAILED_CONNECTIONS.items() if names & known), None)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -5,6 +5,7 @@ takes. A refusal that names a part of the request is a lesson: the request is se
 and the lesson is kept for this provider and model.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ SETTINGS: Mapping[str, Mapping[str, str]] = {
 """The habits, and for each the values that a record may have besides ``auto``, with their labels."""
 
 SAMPLING = frozenset(
-    {"temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "stop", "verbosity"}
+    {"temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty", "seed", "stop", "verbosity"}
     | {"reasoning_effort", "service_tier"}
 )
 """Parameters without which an answer is still an answer; a refused one is left out."""
@@ -43,6 +44,12 @@ REASONING_MODEL = re.compile(r"(^|/)(o[1-9]\b|gpt-5)|reason|think|\bqwq|deepseek
 NEWER_NAME_HOSTS = re.compile(
     r"(^|\.)(openai\.com|openai\.azure\.(com|us|cn)|cognitiveservices\.azure\.(com|us|cn)|services\.ai\.azure\.com)$"
 )
+
+
+def schema_in_prompt(schema: Mapping[str, Any]) -> str:
+    """What asks for JSON where nothing but the prompt can."""
+    asks = "Answer with one JSON object and nothing else. It must fit this JSON Schema:"
+    return f"{asks}\n{json.dumps(schema, ensure_ascii=False)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +177,11 @@ def _token_limit(refused: Refused) -> str | None:
 
 def _json_schema(refused: Refused) -> str | None:
     mode = refused.habits.json_schema
-    named = refused.names("response_format", "json_schema", "json_object", "text.format")
+    named = refused.names(
+        *("response_format", "json_schema", "json_object", "text.format"),
+        # Of Anthropic.
+        *("output_config.format", "output_config:", "output_format", "output format"),
+    )
     if mode == "tool":
         named = refused.names("tools", "tool_choice")
     if not named or "json_schema" not in refused.asked:

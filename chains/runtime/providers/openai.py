@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -10,13 +9,10 @@ import openai
 
 from chains.runtime import errors
 from chains.runtime.providers.completions_model import over_completions, over_responses
-from chains.runtime.providers.failures import judged, retry_after_s, told_in
+from chains.runtime.providers.failures import failed_connection, judged, retry_after_s, told_in
 from chains.runtime.providers.habits import NEWER_NAME_HOSTS
 from chains.runtime.providers.pieces import ChatModel
 from chains.runtime.providers.reach import ModelParams, PlanTarget, ProviderConfig
-
-# Names of httpx's exceptions for a connection that ended in the middle of an answer.
-CUT_SHORT = frozenset({"ReadError", "RemoteProtocolError"})
 
 
 def build(target: PlanTarget, params: ModelParams) -> ChatModel:
@@ -68,10 +64,10 @@ def translate(error: Exception) -> errors.ProviderError:
         return errors.ProviderCut()
     if isinstance(error, openai.APIResponseValidationError | json.JSONDecodeError):
         return errors.ProviderGarbage()
+    if found := failed_connection(error):
+        return found
     if isinstance(error, openai.APIConnectionError):
-        # Compared by name, because the HTTP library is an internal choice of the SDK.
-        causes = {type(cause).__name__ for cause in _causes(error)}
-        return errors.ProviderCut() if causes & CUT_SHORT else errors.ProviderUnreachable()
+        return errors.ProviderUnreachable()
     if isinstance(error, openai.APIError):
         # An error event inside a stream.
         return judged(told_in(error.body or str(error)))
@@ -79,9 +75,3 @@ def translate(error: Exception) -> errors.ProviderError:
         # An error object in place of a complete answer: langchain-openai raises it as a ValueError.
         return judged(told_in(error.args[0]))
     return errors.ProviderGarbage()
-
-
-def _causes(error: BaseException | None) -> Any:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

@@ -159,12 +159,19 @@ def usage_from_metadata(used: Mapping[str, Any]) -> Usage | None:
     inputs, outputs = used.get("input_token_details") or {}, used.get("output_token_details") or {}
     details = {
         "cached": inputs.get("cache_read"),
-        "cache_written": inputs.get("cache_creation"),
+        "cache_written": _cache_written(inputs),
         "audio_in": inputs.get("audio"),
         "reasoning": outputs.get("reasoning"),
         "audio_out": outputs.get("audio"),
     }
     return Usage(input_tokens=read, output_tokens=written, details=known(details))
+
+
+def _cache_written(inputs: Mapping[str, Any]) -> int | None:
+    """langchain-anthropic counts what is kept for five minutes or an hour apart from the rest."""
+    names = ("cache_creation", "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
+    counts = [count for name in names if (count := tokens(inputs.get(name))) is not None]
+    return sum(counts) if counts else None
 
 
 def known(details: Mapping[str, Any]) -> dict[str, int]:
