@@ -1,5 +1,5 @@
-"""What we lean on in daphne, Twisted, autobahn, Django, langchain-openai and langchain-anthropic, each by name:
-a new version that moves one of them fails here first, before a limit silently stops to hold.
+"""What we lean on in daphne, Twisted, autobahn, Django, langchain-openai and langchain-anthropic, each by
+name: a new version that moves one of them fails here first, before a limit silently stops to hold.
 """
 
 import ast
