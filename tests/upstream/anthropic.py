@@ -28,12 +28,13 @@ def error_body(kind: str, message: str) -> dict[str, Any]:
 class Says:
     """An answer, whole or broken off after so many pieces. ``read`` are counts of the cache, by their names.
 
-    A forced tool gets ``text``, which then is JSON, as its input.
+    ``tool`` is called, or the one that the request forces: ``text``, which then is JSON, is its input.
     """
 
     text: str = HELLO
     thinking: str = ""
     stop_reason: str | None = "end_turn"
+    tool: str = ""
     read: tuple[tuple[str, int], ...] = ()
     repeats_read: bool = True
     break_after: int | None = None
@@ -110,7 +111,7 @@ class Says:
         blocks: list[dict[str, Any]] = []
         if self.thinking:
             blocks.append({"type": "thinking", "thinking": self.thinking, "signature": "c2ln"})
-        if name := _forced_tool(asked):
+        if name := self._tool(asked):
             tool = {"id": "toolu_1", "name": name, "input": json.loads(self.text)}
             return [*blocks, {"type": "tool_use", **tool}]
         return [*blocks, {"type": "text", "text": self.text}] if self.text else blocks
@@ -129,8 +130,12 @@ class Says:
                 yield "content_block_delta", {"index": index, "delta": delta}
             yield "content_block_stop", {"index": index}
 
+    def _tool(self, asked: Mapping[str, Any]) -> str:
+        choice = asked.get("tool_choice") or {}
+        return str(choice["name"]) if choice.get("type") == "tool" else self.tool
+
     def _stop_reason(self, asked: Mapping[str, Any]) -> str | None:
-        return "tool_use" if _forced_tool(asked) and self.stop_reason == "end_turn" else self.stop_reason
+        return "tool_use" if self._tool(asked) and self.stop_reason == "end_turn" else self.stop_reason
 
     def _usage(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         read = {"input_tokens": count_prompt_words(asked), **dict(self.read)}
@@ -152,11 +157,6 @@ def _deltas(block: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     else:
         for word in ["", *split_chunks(json.dumps(block["input"]))]:
             yield {"type": "input_json_delta", "partial_json": word}
-
-
-def _forced_tool(asked: Mapping[str, Any]) -> str:
-    choice = asked.get("tool_choice") or {}
-    return str(choice["name"]) if choice.get("type") == "tool" else ""
 
 
 def _fault_of(request: ReceivedRequest) -> str:
@@ -210,6 +210,11 @@ def says(
 ) -> Behaviour:
     """A whole answer; ``read`` are further counts of its usage. ``stop_reason=None`` omits how it ended."""
     return Says(text, thinking, stop_reason, read=tuple(read.items()), repeats_read=repeats_read)
+
+
+def calls(tool: str, **arguments: Any) -> Behaviour:
+    """An answer that calls a tool."""
+    return Says(json.dumps(arguments), tool=tool)
 
 
 def hangs_up_after(text: str = HELLO) -> Behaviour:

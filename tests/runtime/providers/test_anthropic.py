@@ -97,6 +97,20 @@ async def test_thinking_is_kept_apart(upstream, streaming):
     assert upstream.requests[0].body["max_tokens"] == 34_000
 
 
+@BOTH
+async def test_a_message_calls_tools(upstream, streaming):
+    upstream.script(anthropic.calls("look", word="cat", number=2))
+
+    ran = await run(plan(step(claude(upstream), parser="message")), streaming=streaming)
+
+    (call,) = ran.output.tool_calls
+    assert (call["name"], call["args"], ran.finish_reason) == (
+        "look",
+        {"word": "cat", "number": 2},
+        "tool_calls",
+    )
+
+
 # --- What is sent ------------------------------------------------------------------------------
 
 
