@@ -35,7 +35,7 @@ class Says:
     thinking: str = ""
     stop_reason: str | None = "end_turn"
     tool: str = ""
-    read: tuple[tuple[str, int], ...] = ()
+    read: tuple[tuple[str, Any], ...] = ()
     repeats_read: bool = True
     break_after: int | None = None
     ending: Ending = "whole"
@@ -206,7 +206,7 @@ def says(
     thinking: str = "",
     stop_reason: str | None = "end_turn",
     repeats_read: bool = True,
-    **read: int,
+    **read: Any,
 ) -> Behaviour:
     """A whole answer; ``read`` are further counts of its usage. ``stop_reason=None`` omits how it ended."""
     return Says(text, thinking, stop_reason, read=tuple(read.items()), repeats_read=repeats_read)

@@ -77,6 +77,16 @@ async def test_tokens_of_the_cache_are_counted(upstream, streaming):
     assert (usage.details["cached"], usage.details["cache_written"]) == (100, 20)
 
 
+@BOTH
+async def test_what_is_kept_for_different_times_is_added_up(upstream, streaming):
+    times = {"ephemeral_5m_input_tokens": 15, "ephemeral_1h_input_tokens": 5}
+    upstream.script(anthropic.says(cache_creation_input_tokens=20, cache_creation=times))
+
+    usage = (await run(one(upstream), streaming=streaming)).calls[0].usage
+
+    assert (usage.input_tokens, usage.details["cache_written"]) == (21, 20)
+
+
 async def test_what_was_read_may_be_told_at_the_start_only(upstream):
     upstream.script(anthropic.says(repeats_read=False, cache_read_input_tokens=100))
 
