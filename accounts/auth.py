@@ -11,6 +11,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from accounts.callers import Caller, CredentialsRefused, aauthenticate_key, authenticate_key, note_use
+from accounts.keys import is_meant_as_key
 from accounts.models import ApiKey, User
 from concurrency.database import borrowed_connection
 
@@ -19,20 +20,28 @@ CHALLENGE = "Bearer"
 
 
 def key_in(request: HttpRequest) -> str | None:
-    """Return the API key from the request's headers, or None if neither header is there.
+    """Return the API key from the request's headers, "" if they contain only foreign credentials, or None.
 
-    An Authorization header of another scheme than Bearer gives "". Raises ParseError if the two headers
-    contain different keys.
+    Raises ParseError if the two headers contain different keys of ours.
     """
-    authorization = request.META.get("HTTP_AUTHORIZATION")
-    plain = request.META.get("HTTP_X_API_KEY")
-    if authorization is None:
-        return None if plain is None else plain.strip()
-    scheme, _, bearer = authorization.strip().partition(" ")
-    offered = bearer.strip() if scheme.lower() == "bearer" else ""
-    if plain is not None and plain.strip() != offered:
+    return key_among(request.META.get("HTTP_AUTHORIZATION"), request.META.get("HTTP_X_API_KEY"))
+
+
+def key_among(authorization: str | None, plain: str | None) -> str | None:
+    """``key_in`` for the values of the headers Authorization and X-API-Key.
+
+    What is not meant as a key of ours, such as the Basic login of a proxy in front, is foreign. It never says
+    who calls, so it does not disturb a key in the other header or a session. A key with a typing error is not
+    foreign: a session must not take its place unnoticed.
+    """
+    if authorization is None and plain is None:
+        return None
+    scheme, _, bearer = (authorization or "").strip().partition(" ")
+    offered = [bearer.strip() if scheme.lower() == "bearer" else "", (plain or "").strip()]
+    ours = {text for text in offered if is_meant_as_key(text)}
+    if len(ours) > 1:
         raise ParseError("Authorization and X-API-Key disagree. Send one of them.")
-    return offered
+    return ours.pop() if ours else ""
 
 
 # --- Async views -------------------------------------------------------------------------------
@@ -43,8 +52,7 @@ async def authenticate(request: HttpRequest) -> Caller:
 
     Raises CredentialsRefused (401), ParseError (400) or PermissionDenied (403).
     """
-    raw = key_in(request)
-    if raw is not None:
+    if raw := key_in(request):
         return await aauthenticate_key(raw)
     # Without a session cookie there is no need to query the database.
     user = await _session_user(request) if settings.SESSION_COOKIE_NAME in request.COOKIES else None
@@ -82,7 +90,10 @@ class ApiKeyAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[User, ApiKey | None] | None:
         raw = key_in(request._request)
-        if raw is None:
+        if not raw:
+            # A foreign credential is refused where it is the only one, also at addresses that need none.
+            if raw is not None and session_user(request._request) is None:
+                raise CredentialsRefused
             return None
         caller = authenticate_key(raw)
         assert caller.key is not None

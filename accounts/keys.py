@@ -51,6 +51,11 @@ def generate_key() -> str:
     return body + checksum(body)
 
 
+def is_meant_as_key(text: str) -> bool:
+    """Return whether ``text`` begins as our keys do, also where it is cut off or has a typing error."""
+    return text.startswith(KEY_START)
+
+
 def looks_like_key(text: str) -> bool:
     """Return whether ``text`` has the format and the checksum of our keys. Needs no database."""
     if not KEY.fullmatch(text):

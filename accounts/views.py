@@ -3,6 +3,7 @@
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import get_script_prefix
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -35,7 +36,7 @@ def account(request: HttpRequest) -> HttpResponse:
         "form": form,
         "issued": issued,
         "keys": ApiKey.objects.of(user),
-        "invoke_url": request.build_absolute_uri("/chains/CHAIN/invoke"),
+        "invoke_url": request.build_absolute_uri(f"{get_script_prefix()}chains/CHAIN/invoke"),
     }
     return render(request, "accounts/account.html", context)
 

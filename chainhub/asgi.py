@@ -14,6 +14,7 @@ from channels.routing import ProtocolTypeRouter  # noqa: E402
 
 from chainhub.logs import request_id  # noqa: E402
 from chainhub.middleware import harmless_id  # noqa: E402
+from chainhub.prefix import mounted  # noqa: E402
 from chainhub.shortway import ProgramsHandler, is_call  # noqa: E402
 from chains.actions.errors import for_caller  # noqa: E402
 from chains.ws.routing import websocket_application  # noqa: E402
@@ -45,4 +46,4 @@ def logged(application: Any) -> Any:
     return answer
 
 
-application = ProtocolTypeRouter({"http": logged(http), "websocket": logged(websocket_application)})
+application = mounted(ProtocolTypeRouter({"http": logged(http), "websocket": logged(websocket_application)}))

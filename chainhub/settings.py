@@ -1,6 +1,7 @@
 """All settings; every environment variable is read here and listed in .env.example."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -95,6 +96,19 @@ CORS_EXPOSE_HEADERS = [
     "x-request-id",
 ]
 ADMIN_PATH = env.str("ADMIN_PATH", "admin").strip("/")
+# The path under which a proxy mounts this server, such as "/hub"; "" at the root of its host. Django writes
+# it before every address that it makes. ``chainhub.prefix`` reads it in requests.
+PATH_PREFIX = "/".join(["", *filter(None, env.str("PATH_PREFIX", "").split("/"))])
+if not re.fullmatch(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*", PATH_PREFIX):
+    raise ImproperlyConfigured(f"PATH_PREFIX: {PATH_PREFIX!r} is not a path like /hub or /tools/hub.")
+# A proxy may remove the prefix, so an address that begins with it must not also be one of ours without it.
+FIRST_PARTS = {"account", "api", "chains", "docs", "healthz", "metrics", "openapi.json", "readyz", "runs"}
+FIRST_PARTS |= {"static", "ws", ADMIN_PATH.split("/")[0]}
+if PATH_PREFIX and PATH_PREFIX.split("/")[1] in FIRST_PARTS:
+    raise ImproperlyConfigured(
+        f"PATH_PREFIX: {PATH_PREFIX!r} begins as an address of ChainHub's own. Choose another path."
+    )
+FORCE_SCRIPT_NAME = PATH_PREFIX or None
 
 # --- The server (manage.py serve) --------------------------------------------------------------
 
@@ -226,8 +240,7 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 LOGIN_URL = "sign_in"
-LOGIN_REDIRECT_URL = "/"
-LOGOUT_REDIRECT_URL = "/"
+LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "home"
 
 # --- Browsers ----------------------------------------------------------------------------------
 
@@ -237,19 +250,26 @@ CONTENT_SECURITY_POLICY = (
 )
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_HTTPONLY = True
+# Under a prefix the names differ too: a browser also sends cookies of another Django at the root of the host.
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = PATH_PREFIX or "/"
+SESSION_COOKIE_NAME = "sessionid" + PATH_PREFIX.replace("/", "_")
+CSRF_COOKIE_NAME = "csrftoken" + PATH_PREFIX.replace("/", "_")
+# Django's default keeps messages in a cookie of every path of the host.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SESSION_COOKIE_SAMESITE = "Lax"
 # DEBUG is for plain HTTP on loopback. Every other installation is served behind TLS.
 SECURE_COOKIES = env.bool("SECURE_COOKIES", not DEBUG)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", not DEBUG)
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+_prefix = re.escape(f"{PATH_PREFIX}/".lstrip("/"))
+SECURE_REDIRECT_EXEMPT = [f"^{_prefix}healthz$", f"^{_prefix}readyz$"]
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", 0 if DEBUG else 31_536_000)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEBUG
 # Trust this header only if the operator confirms that a proxy in front sets it and removes the client's.
 if env.bool("TRUST_X_FORWARDED_PROTO", False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-STATIC_URL = "/static/"
+STATIC_URL = f"{PATH_PREFIX}/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
@@ -270,8 +290,11 @@ USE_TZ = True
 
 # --- API ---------------------------------------------------------------------------------------
 
-MAX_BODY_BYTES = 1024 * 1024
-DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", 1024 * 1024)
+if MAX_BODY_BYTES < 1:
+    raise ImproperlyConfigured("MAX_BODY_BYTES is a size in bytes: 1 or more.")
+# The second limit: a body stays in memory, because the event loop would wait for a file on disk.
+DATA_UPLOAD_MAX_MEMORY_SIZE = FILE_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 # The admin posts a prompt of a hundred messages and a hundred variables within this limit.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 3000
 MAX_BATCH_INPUTS = 100
@@ -305,6 +328,8 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    # The paths in the document have no prefix; this goes before each of them.
+    "SERVERS": [{"url": PATH_PREFIX}] if PATH_PREFIX else [],
     "POSTPROCESSING_HOOKS": ["chains.api.schema.add_chain_paths"],
 }
 

@@ -6,6 +6,7 @@ of the signals. The URLs, the DRF views and the responses are the same on both w
 """
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 from django.core.exceptions import RequestAborted
@@ -14,8 +15,11 @@ from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
+from rest_framework.exceptions import ParseError
 
+from accounts.auth import key_among
 from chainhub.middleware import Common, RequestContext, Security, XFrameOptions
+from chainhub.prefix import path_in
 from chains.doors import short_way
 
 MIDDLEWARE: list[Any] = [RequestContext, Security, Common, XFrameOptions]
@@ -24,10 +28,25 @@ RUN_PATH = short_way()
 
 def is_call(scope: Any) -> bool:
     """Return whether a request runs a chain with a key and has no Origin, which only browsers send."""
-    if not RUN_PATH.fullmatch(scope["path"]):
+    if not RUN_PATH.fullmatch(path_in(scope)):
         return False
     names = {name for name, _ in scope["headers"]}
-    return b"origin" not in names and bool(names & {b"authorization", b"x-api-key"})
+    if b"origin" in names or not names & {b"authorization", b"x-api-key"}:
+        return False
+    # Beside a foreign credential a session counts, and only the long way reads sessions.
+    return b"cookie" not in names or has_key(scope["headers"])
+
+
+def has_key(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Return whether the headers name one key of ours, joined as Django joins repeated headers."""
+    values: dict[bytes, list[str]] = {}
+    for name, value in headers:
+        values.setdefault(name, []).append(value.decode("latin-1"))
+    authorization, plain = (",".join(values.get(name, [])) for name in (b"authorization", b"x-api-key"))
+    try:
+        return bool(key_among(authorization, plain))
+    except ParseError:
+        return True  # Two keys: the view refuses them, on either way.
 
 
 # The middlewares of the settings that the short way leaves out, each with the reason.

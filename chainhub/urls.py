@@ -35,12 +35,12 @@ urlpatterns.append(re_path(f"^{FOR_PROGRAMS}", csrf_exempt(nothing_for_programs)
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """Respond with JSON to programs, with a page to people."""
-    if dialect_of(request.path):
+    if dialect_of(request.path_info):
         return respond(problem_of(SuspiciousOperation()), request)
     return defaults.bad_request(request, exception)
 
 
 def handler500(request: HttpRequest) -> HttpResponseBase:
-    if dialect_of(request.path):
+    if dialect_of(request.path_info):
         return respond(problem_of(ChainHubError()), request)
     return defaults.server_error(request)

@@ -139,7 +139,7 @@ def short_way() -> re.Pattern[str]:
 
 
 def dialect_of(path: str) -> Dialect | None:
-    """The dialect of error responses at ``path``; ``None`` for pages."""
+    """The dialect of error responses at ``path``, which has no prefix; ``None`` for pages."""
     if path.startswith("/api/"):
         return "api"
     return "langserve" if re.match(f"/{FOR_PROGRAMS}", path) else None

@@ -7,8 +7,11 @@ import os
 gc.disable()
 
 os.environ |= {"DEBUG": "on", "ENV_FILE": os.devnull}
-for _name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ALLOWED_HOSTS", "ALLOWED_ORIGINS", "ADMIN_PATH"):
-    os.environ.pop(_name, None)
+_OWN = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ALLOWED_HOSTS", "ALLOWED_ORIGINS", "ADMIN_PATH")
+# A server that a test starts keeps what the test has given it.
+if "PYTEST_CURRENT_TEST" not in os.environ:
+    for _name in (*_OWN, "PATH_PREFIX", "MAX_BODY_BYTES"):
+        os.environ.pop(_name, None)
 
 from chainhub.settings import *  # noqa: E402, F403
 from chainhub.settings import DATABASES, INSTALLED_APPS, VAR_DIR  # noqa: E402

@@ -105,7 +105,13 @@ async def set_up(slug: str, *steps: dict) -> None:
 
 
 async def rows() -> list[dict]:
-    return [row async for row in Run.objects.values(*SAME)]
+    """The rows, without the times of their calls."""
+    found = [row async for row in Run.objects.values(*SAME)]
+    for row in found:
+        for each in [each for call in row["calls"] for each in call["tries"]]:
+            for name in ("started_ms", "ms", "first_ms"):
+                del each[name]
+    return found
 
 
 async def run_every_way(alice: Any, key: str, slug: str, value: Any) -> list[tuple[Any, str]]:

@@ -64,7 +64,7 @@ class Server(DaphneServer):
         **options: Any,
     ):
         super().__init__(
-            websocket_max_message_size=MAX_MESSAGE_BYTES,
+            websocket_max_message_size=max(MAX_MESSAGE_BYTES, limits.frame_bytes),
             websocket_max_frame_size=limits.frame_bytes,
             # Daphne passes the body on in one message. The limit of the body keeps that small enough.
             request_buffer_size=limits.body_bytes + 1,

@@ -10,9 +10,9 @@ from twisted.web import http
 from chainhub.server.access import log_access
 from chainhub.server.outlet import Outlet
 
-# After a refusal the server still reads this many bytes, for this many seconds, so that the client
-# receives the response. If a connection is closed while it has unread bytes, TCP resets it, and the client
-# may see the reset before the response.
+# After a refusal the server still reads this many bytes, or as many as a body may have, for this many
+# seconds, so that the client receives the response. If a connection is closed while it has unread bytes, TCP
+# resets it, and the client may see the reset before the response.
 LINGER_BYTES, LINGER_S = 1024 * 1024, 2
 
 # Proxies know 499, but http.HTTPStatus does not.
@@ -133,7 +133,7 @@ class Channel(http.HTTPChannel):
 
     def _discard(self, data: bytes) -> None:
         self._discarded += len(data)
-        if self._discarded > LINGER_BYTES:
+        if self._discarded > max(LINGER_BYTES, self.limits.body_bytes):
             self.transport.pauseProducing()
 
 

@@ -1,8 +1,8 @@
-"""What refusals of providers have taught: read for plans, and written after the runs that learned it."""
+"""Keeps what refusals of providers have taught; ``library`` reads it for plans."""
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import DatabaseError
@@ -16,14 +16,6 @@ logger = logging.getLogger(__name__)
 
 # References, because the event loop has only weak ones to its tasks.
 _notes: set[asyncio.Task[None]] = set()
-
-
-def learned_of(providers: Iterable[Provider]) -> Mapping[tuple[str, str], dict[str, str]]:
-    """The learned habits of these providers, by provider and model."""
-    found: dict[tuple[str, str], dict[str, str]] = {}
-    for row in LearnedHabit.objects.filter(provider__in=list(providers)).select_related("provider"):
-        found.setdefault((row.provider.slug, row.model), {})[row.habit] = row.value
-    return found
 
 
 def note_later(lessons: Sequence[Taught]) -> None:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from chains.actions import habits
+from django.db.models import F
+
 from chains.models import ChainVersion, Price, Prompt, Provider
 from chains.runtime import pricing
 from chains.runtime.errors import ChainNotFound, InvalidInput, InvalidSpec
@@ -26,9 +27,9 @@ class DatabaseLibrary:
     """
 
     def __init__(self, references: Iterable[Reference]):
-        self._providers = _providers({ref.provider for ref in references if isinstance(ref, Target)})
+        slugs = {ref.provider for ref in references if isinstance(ref, Target)}
+        self._providers, self._learned = _providers(slugs)
         self._prices = _prices(self._providers.values())
-        self._learned = habits.learned_of(self._providers.values())
 
     def prompt(self, ref: PromptRef) -> FoundPrompt:
         prompt = Prompt.objects.filter(slug=ref.slug).first()
@@ -52,14 +53,26 @@ class DatabaseLibrary:
         )
 
 
-def _providers(slugs: set[str]) -> dict[str, Provider]:
-    found = {p.slug: p for p in Provider.objects.filter(slug__in=slugs)}
+Learned = dict[tuple[str, str], dict[str, str]]
+"""The learned habits by provider and model."""
+
+
+def _providers(slugs: set[str]) -> tuple[dict[str, Provider], Learned]:
+    """The providers, and what is learned about their models, in one query."""
+    found: dict[str, Provider] = {}
+    learned: Learned = {}
+    habits = {"of_model": F("learned__model"), "habit": F("learned__habit"), "value": F("learned__value")}
+    rows: Iterable[Any] = Provider.objects.filter(slug__in=slugs).annotate(**habits)
+    for row in rows:
+        found[row.slug] = row
+        if row.habit is not None:
+            learned.setdefault((row.slug, row.of_model), {})[row.habit] = row.value
     for slug in sorted(slugs):
         if slug not in found:
             raise InvalidSpec(f"There is no provider {slug!r}.")
         if not found[slug].enabled:
             raise InvalidSpec(f"The provider {slug!r} is switched off.")
-    return found
+    return found, learned
 
 
 def _prices(providers: Any) -> dict[tuple[str, str], pricing.Price]:

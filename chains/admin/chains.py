@@ -1,7 +1,7 @@
 """Chains in the admin. A configured chain's steps, fallbacks and options are edited as rows."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django import forms
@@ -231,6 +231,11 @@ class ChainAdmin(VersionedAdmin):
 
     def text_of(self, version: ChainVersion) -> str:
         return chain_text(version.parsed)
+
+    def templates_of(self, version: ChainVersion) -> Iterator[tuple[str, str]]:
+        for step in version.parsed.steps:
+            for template in step.templates():
+                yield f"Step {step.name!r}", template
 
     def warn_of_draft(self, request: HttpRequest, version: ChainVersion) -> None:
         try:

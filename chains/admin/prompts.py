@@ -1,6 +1,7 @@
 """Prompts in the admin: messages and variables as rows."""
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from django import forms
@@ -20,6 +21,7 @@ from chains.runtime.errors import InvalidTemplate
 from chains.runtime.steps.prompts import (
     MAX_MESSAGES,
     MAX_VARIABLES,
+    MessageTemplate,
     Placeholder,
     PromptSpec,
     Variable,
@@ -225,6 +227,11 @@ class PromptAdmin(VersionedAdmin):
 
     def text_of(self, version: PromptVersion) -> str:
         return prompt_text(version.spec)
+
+    def templates_of(self, version: PromptVersion) -> Iterator[tuple[str, str]]:
+        for number, message in enumerate(version.spec.messages, 1):
+            if isinstance(message, MessageTemplate):
+                yield f"Message {number}", message.content
 
     def affected_by(self, versioned: Prompt, label: str) -> list[Chain]:
         return chains_served_by(prompt=versioned, label=label)

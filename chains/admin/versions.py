@@ -1,5 +1,6 @@
 """Versions and labels in the admin, the base of the admin of prompts and chains."""
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 from django import forms
@@ -22,6 +23,7 @@ from chains.models import Chain, LabelMove
 from chains.models.providers import slug_validator
 from chains.runtime.errors import ChainNotFound, InvalidSpec
 from chains.runtime.names import LATEST, PRODUCTION
+from chains.runtime.steps.prompts import names_in_braces
 
 RECENT = 5
 
@@ -60,6 +62,10 @@ class VersionedAdmin(admin.ModelAdmin):
         raise NotImplementedError
 
     def text_of(self, version: Any) -> str:
+        raise NotImplementedError
+
+    def templates_of(self, version: Any) -> Iterator[tuple[str, str]]:
+        """Yield each template that the version contains, with the words for its place in the form."""
         raise NotImplementedError
 
     def affected_by(self, versioned: Any, label: str) -> list[Chain]:
@@ -168,6 +174,7 @@ class VersionedAdmin(admin.ModelAdmin):
         version = obj.latest()
         is_new = str(version.number) != request.POST.get("base")
         saved = f"{obj} is saved as version {version.number}." if is_new else f"{obj} is saved."
+        self.point_out_braces(request, version)
         if "_publish" in request.POST:
             if is_new:
                 messages.success(request, saved)
@@ -183,6 +190,16 @@ class VersionedAdmin(admin.ModelAdmin):
         if "_save" in request.POST and self.has_view_or_change_permission(request):
             return None
         return HttpResponseRedirect(self._url("change", obj))
+
+    def point_out_braces(self, request: HttpRequest, version: Any) -> None:
+        """Add a message for each name in two braces. That is valid, but seldom what its author means."""
+        for place, template in self.templates_of(version):
+            for name in names_in_braces(template):
+                messages.warning(
+                    request,
+                    f"{place} has {{{{{name}}}}}, which is a brace itself, not a variable: the text "
+                    f"{{{name}}} stays as it is. For the variable, write {{{name}}}.",
+                )
 
     def warn_of_draft(self, request: HttpRequest, version: Any) -> None:
         """Add a message if a version that was just saved cannot run yet."""

@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 
 from accounts.auth import authenticate
 from accounts.callers import Caller
-from chains.api.json import StrictJSONParser
+from chains.api.json import json_object_in
 from chains.runtime.events import Started
 
 RUN_ID_HEADER = "X-ChainHub-Run-ID"
@@ -73,8 +73,8 @@ class AsyncAPIView(APIView):
         return [name.upper() for name in ("get", "head", "post") if hasattr(type(self), name)]
 
     def body(self) -> dict[str, Any]:
-        """Return the request's JSON object. Raises InvalidBody (400 or 422) or BodyTooLarge (413)."""
-        return StrictJSONParser().parse(self.request._request)  # type: ignore[arg-type]
+        """Return the request's JSON object; raises as ``json_object_in``."""
+        return json_object_in(self.request._request)
 
 
 def run_headers(started: Started) -> dict[str, str]:

@@ -98,7 +98,7 @@ def _of_chainhub(error: errors.ChainHubError) -> Problem:
 
 
 def _of_drf(error: APIException) -> Problem:
-    headers = {}
+    headers = dict(getattr(error, "headers", {}))
     if challenge := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = challenge
     codes = error.get_codes()
@@ -152,6 +152,6 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> HttpRespo
 
 def respond(problem: Problem, request: HttpRequest) -> HttpResponse:
     """Return the error response in the dialect of the request's path."""
-    if dialect_of(request.path) == "api":
+    if dialect_of(request.path_info) == "api":
         return problem_response(problem, request)
     return run_response(problem)

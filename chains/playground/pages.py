@@ -7,7 +7,7 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.http import Http404, HttpRequest
-from django.urls import reverse
+from django.urls import get_script_prefix, reverse
 from django.utils.http import urlencode
 
 from chains.actions.find import Found, resolve
@@ -106,8 +106,8 @@ def last_runs(request: HttpRequest, ref: str) -> list[RunRow]:
 
 def script_config(page: ChainPage, *, here: str) -> dict[str, Any]:
     return {
-        "chain_path": f"/chains/{page.ref}",
-        "socket_path": f"/ws/chains/{page.ref}/",
+        "chain_path": f"{get_script_prefix()}chains/{page.ref}",
+        "socket_path": f"{get_script_prefix()}ws/chains/{page.ref}/",
         "run_path": reverse("run_detail", args=[NO_RUN]),
         "run_path_id": str(NO_RUN),
         "sign_in_path": f"{reverse(settings.LOGIN_URL)}?{urlencode({'next': here})}",

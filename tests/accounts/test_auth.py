@@ -160,10 +160,11 @@ def test_two_different_keys_are_a_bad_request(client, url, live_key):
 
 
 @both_ways
-def test_a_bad_key_is_refused_even_with_a_session(client, url, bob):
+def test_a_bad_key_is_refused_even_with_a_session(client, url, bob, revoked_key):
     client.force_login(bob)
 
-    assert client.get(url, headers=bearer("garbage")).status_code == 401
+    for key in (revoked_key.secret, generate_key(), revoked_key.secret[:-1], "chk_live_"):
+        assert client.get(url, headers=bearer(key)).status_code == 401
 
 
 @both_ways
@@ -175,12 +176,76 @@ def test_a_revoked_key_stops_working_at_once(client, url, live_key):
     assert client.post(url, headers=bearer(live_key.secret)).status_code == 401
 
 
-def test_no_header_is_told_apart_from_an_empty_one():
+def test_no_header_is_told_apart_from_a_foreign_one():
     request = RequestFactory().get("/")
     assert key_in(request) is None
 
-    request = RequestFactory().get("/", headers={"Authorization": ""})
-    assert key_in(request) == ""
+    for foreign in ("", "Basic cHJveHk6c2VjcmV0"):
+        request = RequestFactory().get("/", headers={"Authorization": foreign})
+        assert key_in(request) == ""
+
+
+# --- Credentials of somebody else --------------------------------------------------------------
+
+# What clients and proxies send that is not for us.
+FOREIGN = {
+    "a proxy's login": {"Authorization": "Basic cHJveHk6c2VjcmV0"},
+    "an empty bearer": {"Authorization": "Bearer "},
+    "nothing at all": {"Authorization": ""},
+    "a token of someone else": {"Authorization": "Bearer eyJhbGciOiJIUzI1NiJ9.e30.x"},
+    "a signature": {"Authorization": 'Digest username="chk_live_x", realm="r"'},
+}
+each_foreign = pytest.mark.parametrize("foreign", FOREIGN.values(), ids=FOREIGN)
+
+
+@both_ways
+@each_foreign
+def test_a_foreign_credential_beside_a_key_is_ignored(client, url, foreign, live_key):
+    response = client.post(url, headers={**foreign, "X-API-Key": live_key.secret})
+
+    assert (response.status_code, response.json().get("key")) == (200, live_key.row.pk)
+
+
+@both_ways
+@pytest.mark.parametrize("plain", ["", " ", "of-another-service"])
+def test_a_foreign_x_api_key_beside_a_key_is_ignored(client, url, plain, live_key):
+    response = client.post(url, headers={**bearer(live_key.secret), "X-API-Key": plain})
+
+    assert (response.status_code, response.json().get("key")) == (200, live_key.row.pk)
+
+
+@both_ways
+@each_foreign
+def test_a_foreign_credential_beside_a_session_is_ignored(client, url, foreign, alice):
+    client.force_login(alice)
+
+    for headers in (foreign, {"X-API-Key": ""}, {**foreign, "X-API-Key": "of-another-service"}):
+        assert client.get(url, headers=headers).json() == {"user": "alice", "key": None}
+
+
+@both_ways
+@each_foreign
+def test_a_foreign_credential_does_not_take_the_place_of_a_csrf_token(url, foreign, alice):
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(alice)
+
+    assert client.post(url, {}, content_type="application/json", headers=foreign).status_code == 403
+
+
+@both_ways
+@each_foreign
+def test_a_foreign_credential_alone_is_refused_as_a_bad_key_is(client, db, url, foreign):
+    response = client.get(url, headers=foreign)
+
+    assert response.status_code == 401
+    assert response.content == client.get(url, headers=bearer("chk_live_")).content
+
+
+@both_ways
+def test_a_key_that_is_cut_off_still_disagrees_with_another(client, url, live_key):
+    headers = {**bearer(live_key.secret[:-1]), "X-API-Key": live_key.secret}
+
+    assert client.post(url, headers=headers).status_code == 400
 
 
 # --- Sessions ----------------------------------------------------------------------------------

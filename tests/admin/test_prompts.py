@@ -104,6 +104,55 @@ def test_a_template_that_is_not_plain_is_refused_where_it_stands(editor, bad):
     assert not Prompt.objects.filter(slug="coach").exists()
 
 
+@pytest.mark.parametrize("bad", ["{", "}", '{"a": 1}', "{ name }", "{}"])
+def test_an_error_about_a_brace_says_how_to_write_one(editor, bad):
+    response = editor.submit(ADD, slug="coach", **{**TWO_MESSAGES, "messages-1-content": bad})
+
+    (error,) = errors_in(response)["messages-1-content"]
+    assert ("'{{'" if "{" in bad else "'}}'") in error
+
+
+WARNING = "which is a brace itself, not a variable"
+
+
+def warnings_of(response):
+    return [text for text in map(str, response.context["messages"]) if WARNING in text]
+
+
+@pytest.mark.parametrize("button", ["_continue", "_save", "_publish"])
+def test_a_variable_in_two_braces_is_pointed_out_when_saving(editor, prompt, button):
+    text = "Jokes about {topic}: {{mood}}, {{ mood }} and {{tone}}"
+
+    response = editor.submit(url_of(prompt), button, follow=True, **{"messages-0-content": text})
+
+    assert [warning.partition(",")[0] for warning in warnings_of(response)] == [
+        "Message 1 has {{mood}}",
+        "Message 1 has {{tone}}",
+    ]
+    assert "For the variable, write {mood}." in warnings_of(response)[0]
+    assert prompt.latest().messages[0]["content"] == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{topic}",
+        "{{{topic}}}",
+        "{{{{topic}}}}",
+        '{{"a": {topic}}}',
+        "{{}} {topic}",
+        "{{a b}}",
+        "{{1st}}",
+        "{{{{{topic}}}}}",
+    ],
+)
+def test_braces_that_look_like_no_variable_are_not_pointed_out(editor, prompt, text):
+    response = editor.submit(url_of(prompt), follow=True, **{"messages-0-content": text})
+
+    assert warnings_of(response) == []
+    assert prompt.latest().messages[0]["content"] == text
+
+
 def test_a_refused_form_keeps_what_was_typed(editor):
     response = editor.submit(
         ADD, slug="coach", **{**TWO_MESSAGES, "messages-0-content": "a long text {", "note": "why"}

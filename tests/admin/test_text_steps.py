@@ -106,6 +106,13 @@ def test_a_wrong_text_is_refused_at_its_cell(editor, demo, prompt, cells, where,
     assert not Chain.objects.filter(slug="comedian").exists()
 
 
+def test_a_variable_in_two_braces_is_pointed_out_when_saving(editor, letter):
+    response = editor.submit(url_of(letter), follow=True, **{"steps-1-template": "Dear {{name}}, {answer}"})
+
+    told = [str(message) for message in response.context["messages"]]
+    assert any(text.startswith("Step 'letter' has {{name}}, which is a brace itself") for text in told)
+
+
 def test_the_kind_is_chosen_without_a_script_in_two_steps(editor, demo, prompt):
     """The first one posts the cells of a model call, as the page had them."""
     filled = step() | {"steps-1-kind": "text", "steps-1-name": "letter"}

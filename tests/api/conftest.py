@@ -69,7 +69,8 @@ def is_error(response: Any, status: int, code: str) -> bool:
     """Whether it is a run endpoint's error, in the form that both of LangServe's clients read."""
     assert response.headers["Content-Type"] == JSON
     body = response.json()
-    assert set(body) == {"detail", "message", "code"}
+    assert set(body) - {"run_id"} == {"detail", "message", "code"}
+    assert body.get("run_id") == response.headers.get("X-ChainHub-Run-ID")
     assert isinstance(body["message"], str)
     assert body["detail"]
     return (response.status_code, body["code"]) == (status, code)

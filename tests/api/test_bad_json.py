@@ -14,7 +14,7 @@ NOT_JSON = {
     "form": b"input=1&topic=x",
     "raw control character": b'{"input": "a\nb"}',
     "UTF-32": '{"input": 1}'.encode("utf-32-le"),
-    "byte order mark": b'\xef\xbb\xbf{"input": 1}',
+    "two byte order marks": b'\xef\xbb\xbf\xef\xbb\xbf{"input": 1}',
 }
 NO_TEXT = {
     "invalid UTF-8": b'{"input": "\xff"}',

@@ -86,6 +86,7 @@ async def test_a_models_usage_is_in_the_record(api, upstream):
             "input_tokens": 1,
             "output_tokens": 3,
             "cost_usd": None,
+            "tries": [],
         }
     ]
 

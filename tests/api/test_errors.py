@@ -150,6 +150,26 @@ async def test_a_provider_that_fails_again_and_again_is_a_bad_gateway(api, poem,
     assert len(upstream.requests) == 3
 
 
+@pytest.mark.parametrize(("path", "body"), [("invoke", POEM), ("batch", {"inputs": [POEM["input"]]})])
+async def test_a_failed_answer_names_its_run_and_versions(api, poem, upstream, path, body):
+    upstream.script(fails(401))
+
+    response = await api.post(f"/chains/poem/{path}", body)
+
+    run = await Run.objects.aget()
+    assert (run.status, response.json()["run_id"]) == ("failed", str(run.pk))
+    assert response.headers["X-ChainHub-Run-ID"] == str(run.pk)
+    assert response.headers["X-ChainHub-Version"] == "poem@1"
+    assert response.headers["X-ChainHub-Prompts"] == "poem@1"
+
+
+async def test_an_answer_without_a_run_names_none(api, poem):
+    response = await api.post("/chains/poem/invoke", {"input": 3})
+
+    assert is_error(response, 422, "invalid_input")
+    assert "run_id" not in response.json()
+
+
 async def test_a_provider_that_is_too_slow_is_a_gateway_timeout(api, poem, openai, upstream):
     openai.answer_timeout_s = 0.2
     await openai.asave()
@@ -232,9 +252,11 @@ async def test_no_body_holds_the_providers_key_or_the_callers(api, poem, upstrea
     told = invoked.content + await sent(streamed)
     listed = (await api.get("/api/v1/runs/")).content
 
-    for secret in (CANARY, CANARY[-8:], key, "db.internal"):
+    for secret in (CANARY, CANARY[-8:], key):
         assert secret.encode() not in told + listed
         assert secret not in caplog.text
+    # What the provider said is for the operator: it stands in the log only.
+    assert b"db.internal" not in told + listed
     assert frames(told[len(invoked.content) :])[-1][0] == "error"
 
 

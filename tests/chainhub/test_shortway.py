@@ -7,6 +7,7 @@ import urllib.request
 
 import pytest
 from django.conf import settings
+from django.test import Client
 
 from chainhub.shortway import LEFT_OUT, MIDDLEWARE, is_call
 from tests.conftest import add_chain, add_prompt, step
@@ -81,6 +82,53 @@ def test_a_wrong_key_is_refused_on_both_ways(server, chains):
 
     assert wrong[0] == 401
     assert wrong[2] == ask(server, *CALLS["an answer"], "nope", Origin="http://elsewhere.example")[2]
+
+
+BASIC = "Basic cHJveHk6c2VjcmV0"
+
+
+def test_a_login_at_a_proxy_disturbs_no_key_on_either_way(server, chains, alice_key):
+    for cookie in ("", "theme=dark", "sessionid=x"):
+        headers = {"Authorization": BASIC, "X-API-Key": alice_key, "Cookie": cookie}
+        short = ask(server, *CALLS["an answer"], alice_key, **headers)
+        long = ask(server, *CALLS["an answer"], alice_key, **headers, Origin="http://elsewhere.example")
+
+        assert (short[0], long[0]) == (200, 200)
+
+
+def test_a_login_at_a_proxy_disturbs_no_session(server, chains, alice):
+    client = Client()
+    client.force_login(alice)
+    session = f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"
+    token = "c" * 32
+    headers = {
+        "Authorization": BASIC,
+        "Cookie": f"{session}; {settings.CSRF_COOKIE_NAME}={token}",
+        "X-CSRFToken": token,
+    }
+
+    assert ask(server, *CALLS["an answer"], "", **headers)[0] == 200
+    del headers["X-CSRFToken"]
+    assert ask(server, *CALLS["an answer"], "", **headers)[0] == 403
+
+
+KEY = b"Bearer chk_live_x"
+
+
+@pytest.mark.parametrize(
+    ("headers", "short"),
+    [
+        ([(b"authorization", KEY), (b"cookie", b"a=b")], True),
+        ([(b"authorization", BASIC.encode()), (b"x-api-key", b"chk_live_x"), (b"cookie", b"a=b")], True),
+        ([(b"authorization", KEY), (b"x-api-key", b"chk_live_y"), (b"cookie", b"a=b")], True),
+        ([(b"authorization", BASIC.encode()), (b"cookie", b"a=b")], False),
+        ([(b"authorization", b"Basic chk_live_x"), (b"cookie", b"a=b")], False),
+        # Repeated headers count as Django reads them: as one, joined by a comma.
+        ([(b"authorization", BASIC.encode()), (b"authorization", KEY), (b"cookie", b"a=b")], False),
+    ],
+)
+def test_a_foreign_credential_beside_a_cookie_goes_the_long_way(headers, short):
+    assert is_call({"path": "/chains/joke/invoke", "headers": headers}) == short
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,11 @@ class Difference:
 # --- What is rewritten -------------------------------------------------------------------------
 
 
+OURS = {"detail", "message", "code"}
+
+
 def _without_message_and_code(theirs: Answer, ours: Answer) -> tuple[Answer, Answer]:
-    if ours.status >= 400 and isinstance(ours.data, dict) and set(ours.data) == {"detail", "message", "code"}:
+    if ours.status >= 400 and isinstance(ours.data, dict) and set(ours.data) - {"run_id"} == OURS:
         ours = ours.with_data({"detail": ours.data["detail"]})
     return theirs, ours
 
@@ -186,7 +189,7 @@ def _told(status: int, *, was: int) -> Rewrite:
 
 DIFFERENCES = [
     Difference(
-        what="errors carry message and code beside detail",
+        what="errors carry message and code beside detail, and the id of a run that failed",
         why="LangServe's JavaScript client shows only 'message', and programs need a stable code.",
         rewrite=_without_message_and_code,
     ),

@@ -1,13 +1,14 @@
 """Plans made by hand, and what a run of one gave: the runtime needs no database."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
-from chains.runtime.context import Backoff, ModelCall, RunContext
+from chains.runtime.context import Backoff, ModelCall, RunContext, Taught
 from chains.runtime.events import Call, Chunk, Event
 from chains.runtime.plans.base import Plan
 from chains.runtime.plans.code import CodePlan, checked_configurable
@@ -51,9 +52,16 @@ def provider(upstream: Upstream | None = None, **data: Any) -> ProviderConfig:
     return ProviderConfig(**{"slug": "main", "api_key": SecretStr(KEY), **reach, **data})
 
 
-def target(upstream: Upstream | None = None, *, model: str = "", price: Price | None = None, **data: Any):
+def target(
+    upstream: Upstream | None = None,
+    *,
+    model: str = "",
+    price: Price | None = None,
+    learned: Mapping[str, str] | None = None,
+    **data: Any,
+) -> PlanTarget:
     model = model or ("test-model" if upstream else "demo-echo")
-    return PlanTarget(provider=provider(upstream, **data), model=model, price=price)
+    return PlanTarget(provider=provider(upstream, **data), model=model, price=price, learned=learned or {})
 
 
 def prompt(*messages: dict | str, variables: tuple = ()) -> PromptSpec:
@@ -115,6 +123,7 @@ class Ran:
 
     events: list[Event] = field(default_factory=list)
     calls: list[ModelCall] = field(default_factory=list)
+    lessons: list[Taught] = field(default_factory=list)
     output: Any = None
     finish_reason: str = ""
 
@@ -147,6 +156,7 @@ async def run(
         emit=emit,
         deadline=time.monotonic() + plan.run_timeout_s,
         calls=ran.calls,
+        lessons=ran.lessons,
         backoff=backoff,
     )
     checked = plan.check_input({"topic": "cats"} if value is None else value)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from tests.upstream.wire import ReceivedRequest, Reply
+from tests.upstream.wire import Ending, Framing, ReceivedRequest, Reply
 
 Text = str | Callable[[dict[str, Any]], str]
 
@@ -176,6 +176,38 @@ class Plain:
 
 
 @dataclass(frozen=True)
+class Raw:
+    """These bytes, and pauses in seconds, whatever was asked."""
+
+    parts: tuple[bytes | float, ...]
+    status: int = 200
+    content_type: str | None = "text/event-stream"
+    headers: tuple[tuple[str, str], ...] = ()
+    framing: Framing = "chunked"
+    ending: Ending = "clean"
+
+    async def play(self, request: ReceivedRequest, reply: Reply) -> None:
+        await reply.raw(
+            self.parts,
+            status=self.status,
+            content_type=self.content_type,
+            headers=dict(self.headers),
+            framing=self.framing,
+            ending=self.ending,
+        )
+
+
+@dataclass(frozen=True)
+class Depends:
+    """A behaviour that depends on the request's body."""
+
+    choose: Callable[[dict[str, Any]], Behaviour]
+
+    async def play(self, request: ReceivedRequest, reply: Reply) -> None:
+        await self.choose(request.body).play(request, reply)
+
+
+@dataclass(frozen=True)
 class Refusal:
     """The provider's error object; `{key}` and `{masked_key}` in it repeat the sent key."""
 
@@ -298,6 +330,22 @@ def html(status: int = 200) -> Behaviour:
 def silent() -> Behaviour:
     """No answer, until the client leaves."""
     return Silence()
+
+
+def raw(*parts: bytes | float, **how: Any) -> Behaviour:
+    """These bytes as the body; numbers are pauses in seconds. ``how`` has the other fields of ``Raw``."""
+    return Raw(parts, **how)
+
+
+def body(value: Any, status: int = 200, **how: Any) -> Behaviour:
+    """A JSON value as the body, or bytes as they are."""
+    data = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return Raw((data,), status, **{"content_type": "application/json", "framing": "length", **how})
+
+
+def depends(choose: Callable[[dict[str, Any]], Behaviour]) -> Behaviour:
+    """The behaviour that ``choose`` returns for the body of the request."""
+    return Depends(choose)
 
 
 def redirects(to: str, status: Literal[302, 307] = 302) -> Behaviour:

@@ -16,11 +16,12 @@ from tests.upstream.wire import ReceivedRequest, Reply
 
 logger = logging.getLogger(__name__)
 
-# OpenAI's address, and Azure's: of a deployment, the v1 API and Foundry's models, behind a gateway too.
+# At any host, since a proxy gets the whole address, and with any query: OpenAI's addresses and Azure's, which
+# are those of a deployment, of the v1 API and of Foundry's models.
 COMPLETIONS = re.compile(
-    r"(/v1|(/[\w-]+)*(/openai/deployments/[^/?]+|/openai/v1|/models|/own))/chat/completions(\?.*)?"
+    r"(/v1/([\w/-]+/)?|/openai/deployments/[^/?]+/|/models/|/own/)(chat/completions|responses)(\?.*)?$"
 )
-MESSAGES = re.compile(r"(/[\w-]+)*/v1/messages(\?.*)?")
+MESSAGES = re.compile(r"/v1/messages(\?.*)?$")
 # What is answered where nothing is scripted, by the path.
 USUAL: dict[re.Pattern, Callable[[], Behaviour]] = {COMPLETIONS: answers, MESSAGES: anthropic.says}
 
@@ -208,7 +209,7 @@ class Upstream:
         return reply.keep_alive and request.headers.get("connection", "").lower() != "close"
 
     def _choose(self, request: ReceivedRequest) -> Behaviour:
-        usual = next((usual for path, usual in USUAL.items() if path.fullmatch(request.path)), None)
+        usual = next((usual for path, usual in USUAL.items() if path.search(request.path)), None)
         if request.method != "POST" or usual is None:
             return fails(404, f"Invalid URL ({request.method} {request.path})", "unknown_url")
         if not isinstance(request.body, dict):

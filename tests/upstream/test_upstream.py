@@ -350,8 +350,8 @@ async def test_an_answer_stands_still_until_it_is_released(upstream: Upstream) -
     pieces: list[str] = []
     streaming = asyncio.create_task(collect(upstream, pieces))
     plain = asyncio.create_task(model(upstream).ainvoke("Hi"))
-    await asyncio.sleep(0.3)
-    assert (pieces, plain.done()) == (["one", " two"], False)
+    assert await upstream.wait_for_async(lambda: pieces == ["one", " two"])
+    assert not plain.done()
 
     released.set()
 

@@ -4,11 +4,17 @@ import asyncio
 import socket
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 REASONS = {200: "OK", 302: "Found", 307: "Temporary Redirect", 429: "Too Many Requests"}
+
+
+Framing = Literal["chunked", "length", "close"]
+"""How the end of a body is told: by chunks, by its announced length, or by closing the connection."""
+Ending = Literal["clean", "cut", "held"]
+"""How a body ends: as announced, by a connection that closes before, or not at all."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,37 @@ class Reply:
         more = {"cache-control": "no-cache", "transfer-encoding": "chunked"}
         await self._write(self._head(200, "text/event-stream; charset=utf-8", more))
 
+    async def raw(
+        self,
+        parts: Sequence[bytes | float],
+        *,
+        status: int,
+        content_type: str | None,
+        headers: Mapping[str, str],
+        framing: Framing,
+        ending: Ending,
+    ) -> None:
+        """These bytes, in parts, with pauses in seconds between them."""
+        whole = b"".join(part for part in parts if isinstance(part, bytes))
+        more = dict(headers)
+        if framing == "chunked":
+            more["transfer-encoding"] = "chunked"
+        elif framing == "length":
+            more["content-length"] = str(len(whole))
+        else:
+            more["connection"] = "close"
+        self.keep_alive = framing != "close" and ending == "clean"
+        await self._write(self._head(status, content_type, more))
+        for part in parts:
+            if isinstance(part, bytes):
+                await self._write(b"%x\r\n%s\r\n" % (len(part), part) if framing == "chunked" else part)
+            else:
+                await asyncio.sleep(part)
+        if ending == "held":
+            await asyncio.get_running_loop().create_future()
+        if ending == "clean" and framing == "chunked":
+            await self._write(b"0\r\n\r\n")
+
     async def event(self, data: str, name: str = "") -> None:
         """One `data:` event, which may have a name."""
         named = f"event: {name}\n" if name else ""
@@ -85,9 +122,9 @@ class Reply:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._writer.transport.abort()
 
-    def _head(self, status: int, content_type: str, headers: Mapping[str, str]) -> bytes:
-        lines = [f"HTTP/1.1 {status} {REASONS.get(status, 'Status')}"]
-        lines += [f"content-type: {content_type}", f"x-request-id: req_{self.number}"]
+    def _head(self, status: int, content_type: str | None, headers: Mapping[str, str]) -> bytes:
+        lines = [f"HTTP/1.1 {status} {REASONS.get(status, 'Status')}", f"x-request-id: req_{self.number}"]
+        lines += [f"content-type: {content_type}"] if content_type else []
         lines += [f"{name}: {value}" for name, value in headers.items()]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 

@@ -80,6 +80,12 @@ def test_whoever_may_no_longer_sign_in_is_refused(handshake, alice, cookie):
     assert handshake(cookie=cookie) == 403
 
 
+def test_a_login_at_a_proxy_does_not_disturb_whoever_is_signed_in(handshake, cookie):
+    for foreign in ("Basic cHJveHk6c2VjcmV0", "Bearer ", ""):
+        assert handshake(cookie=cookie, Authorization=foreign) is None
+        assert handshake(Authorization=foreign) == 403
+
+
 def test_a_key_opens_no_socket(handshake, alice_key):
     assert handshake(Authorization=f"Bearer {alice_key}") == 403
     assert handshake(path=f"/ws/chains/joke/?key={alice_key}") == 403

@@ -43,7 +43,7 @@ class Command(BaseCommand):
         username, password = _admin_login()
         self.stdout.write(
             WELCOME.format(
-                url=f"http://{settings.HOST}:{settings.PORT}",
+                url=f"http://{settings.HOST}:{settings.PORT}{settings.PATH_PREFIX}",
                 admin=settings.ADMIN_PATH,
                 username=username,
                 password=password,

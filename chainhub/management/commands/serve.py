@@ -60,7 +60,7 @@ class Command(BaseCommand):
         allow_open_files(settings.MAX_CONNECTIONS)
         with usable_database():
             record_registered()
-        logger.info("Serving on http://%s:%d", host, port)
+        logger.info("Serving on http://%s:%d%s", host, port, settings.PATH_PREFIX)
         if settings.WEB_CONCURRENCY == 1:
             serve(listening, None)
         elif not supervise(listening):

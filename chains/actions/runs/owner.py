@@ -203,31 +203,39 @@ def _cost(calls: Sequence[ModelCall]) -> tuple[Decimal | None, bool]:
 
 
 def _call_row(call: ModelCall) -> dict[str, Any]:
-    return {
+    """The row of a call, without what is empty in most rows."""
+    row: dict[str, Any] = {
         "step": call.step,
         "provider": call.provider,
         "model": call.model,
         "attempts": call.attempts,
-        "tries": [_try_row(each) for each in call.tries],
         "finish_reason": call.finish_reason,
-        "raw_finish_reason": call.raw_finish_reason,
-        "reasoning": encode(call.reasoning),
         "input_tokens": call.usage.input_tokens if call.usage else None,
         "output_tokens": call.usage.output_tokens if call.usage else None,
-        "token_details": dict(call.usage.details) if call.usage else {},
         "cost_usd": str(call.cost_usd) if call.cost_usd is not None else None,
+        "tries": [_try_row(each) for each in call.tries],
     }
+    if call.raw_finish_reason and call.raw_finish_reason != call.finish_reason:
+        row["raw_finish_reason"] = call.raw_finish_reason
+    if call.reasoning:
+        row["reasoning"] = encode(call.reasoning)
+    if call.usage and call.usage.details:
+        row["token_details"] = dict(call.usage.details)
+    return row
 
 
 def _try_row(each: Try) -> dict[str, Any]:
     """``detail`` is for staff: it has the provider's own words."""
-    told = {name: getattr(each.told, name) for name in DETAIL_FIELDS} if each.told else {}
-    return {
+    row: dict[str, Any] = {
         "started_ms": each.started_ms,
         "ms": each.ms,
         "first_ms": each.first_ms,
         "outcome": each.outcome,
-        "code": each.code,
-        "status": each.told.status if each.told else None,
-        "detail": encode({name: text for name, text in told.items() if text}),
     }
+    if each.code:
+        row["code"] = each.code
+    if each.told:
+        row["status"] = each.told.status
+        told = {name: getattr(each.told, name) for name in DETAIL_FIELDS}
+        row["detail"] = encode({name: text for name, text in told.items() if text})
+    return row

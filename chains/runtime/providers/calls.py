@@ -135,6 +135,7 @@ class _Attempt:
     started_ms: int = 0
     first_ms: int | None = None
     size: int = 0
+    thought: int = 0
     reasoning: list[str] = field(default_factory=list)
     end: End | None = None
 
@@ -144,6 +145,8 @@ class _Attempt:
 
     async def run(self, messages: list[BaseMessage]) -> AsyncGenerator[Sequence[Piece], None]:
         await self._emit("started")
+        # Waiting for a place is told as a try too, where none becomes free.
+        self._begin_try()
         try:
             async with self._place():
                 while self.end is None:
@@ -157,6 +160,9 @@ class _Attempt:
                             raise
                         self._end_try("failed", error)
                         await self._prepare_another_try(error)
+        except errors.ProviderBusy as error:
+            self._end_try("failed", error)
+            raise
         finally:
             if self.is_trying:
                 self._end_try("cancelled")
@@ -211,8 +217,9 @@ class _Attempt:
             self.first_ms = self.context.elapsed_ms - self.started_ms
         if piece.text:
             self.context.said.append(piece.text)
-        if piece.reasoning:
+        if piece.reasoning and self.thought < MAX_REASONING_CHARS:
             self.reasoning.append(piece.reasoning)
+            self.thought += len(piece.reasoning)
         self.size += len(piece.text) + sum(len(call["args"] or "") for call in piece.tool_calls)
         if self.size > MAX_ANSWER_CHARS:
             raise errors.OutputInvalid("The model's answer is longer than ChainHub keeps.")
@@ -221,7 +228,7 @@ class _Attempt:
 
     def _begin_try(self) -> None:
         self.is_trying, self.started_ms, self.first_ms, self.size = True, self.context.elapsed_ms, None, 0
-        self.reasoning = []
+        self.reasoning, self.thought = [], 0
         self.context.said.clear()
 
     def _end_try(

@@ -22,6 +22,8 @@ from chains.runtime.wire.values import encode
 
 # More than any answer that is kept; the rest of a larger body is not read.
 MAX_BODY_BYTES = 16 * 1024 * 1024
+# More than any answer calls; further calls are dropped.
+MAX_TOOL_CALLS = 128
 BOM = b"\xef\xbb\xbf"
 SPACE = b" \t\r\n"
 
@@ -64,9 +66,9 @@ class AnswerReader:
     def add(self, data: bytes) -> list[Piece]:
         """The pieces in these bytes, which may end anywhere."""
         if self._form == "unknown":
-            self._body += data
-            begin = bytes(self._body).removeprefix(BOM).lstrip(SPACE)
-            if not begin or BOM.startswith(begin):
+            begin = (bytes(self._body) + data).removeprefix(BOM).lstrip(SPACE)
+            if BOM.startswith(begin):
+                self._body = bytearray(begin)
                 return []
             self._form = "body" if begin[:1] in (b"{", b"[", b"<") else "events"
             data, self._body = begin, bytearray()
@@ -82,7 +84,7 @@ class AnswerReader:
 
         Raises ProviderCut for an answer that is not complete, ProviderGarbage for one that is none.
         """
-        pieces = self._collected(self._events.rest()) if self._form == "events" else self._of_body()
+        pieces = self._rest()
         if self.fault is None:
             if not self._chat.began:
                 self.fault = errors.ProviderGarbage()
@@ -91,6 +93,11 @@ class AnswerReader:
             else:
                 pieces += self._chat.end()
         return pieces
+
+    def _rest(self) -> list[Piece]:
+        if self._form == "body":
+            return self._of_body()
+        return [] if self.is_over else self._collected(self._events.rest())
 
     def _collected(self, events: Iterator[ServerEvent]) -> list[Piece]:
         pieces: list[Piece] = []
@@ -102,7 +109,9 @@ class AnswerReader:
                 if (piece := self._of_event(event)) is not None:
                     pieces.append(piece)
         except errors.ChainHubError as fault:
-            self.fault = fault
+            # Once the finish reason is read, the answer is complete, whatever breaks after it.
+            self.is_over = bool(self._chat.finish_reason)
+            self.fault = None if self.is_over else fault
         return pieces
 
     def _of_event(self, event: ServerEvent) -> Piece | None:
@@ -161,8 +170,9 @@ class Chat:
         piece = self._of_delta(delta, is_whole=is_whole) if isinstance(delta, dict) else None
         reason = choice.get("finish_reason")
         if reason not in (None, "", "null", False):
-            self.finish_reason = stored_word(reason)
-            finish_reason_of(self.finish_reason)
+            word = stored_word(reason)
+            finish_reason_of(word)
+            self.finish_reason = word
         return piece
 
     def end(self) -> list[Piece]:
@@ -315,6 +325,8 @@ class ToolCalls:
         call_id = str(known_id) if isinstance(known_id, str | int) and known_id != "" else ""
         index = len(self._ids) if is_new else self._index(tokens(call.get("index")), call_id)
         first = index not in self._ids
+        if first and len(self._ids) >= MAX_TOOL_CALLS:
+            return None
         self._ids.setdefault(index, call_id)
         return tool_call_chunk(
             name=name if isinstance(name, str) and name else None,

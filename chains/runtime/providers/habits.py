@@ -135,6 +135,7 @@ class Refused:
         )
 
 
+STREAM = re.compile(r"\bstream(s|ed|ing)?\b")
 ONLY_STREAMS = re.compile(
     r"non[- ]?stream|(only|must|requires?|set).{0,40}stream|stream.{0,30}(must|required)"
 )
@@ -197,7 +198,7 @@ def _api(refused: Refused) -> str | None:
 
 def _streaming(refused: Refused) -> str | None:
     words = refused.words.lower()
-    if "stream" not in words:
+    if not STREAM.search(words):
         return None
     if refused.streaming:
         return NEVER if refused.habits.streaming != "only" else None

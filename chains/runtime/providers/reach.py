@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from pydantic import SecretStr
 
@@ -99,6 +99,9 @@ class ModelParams:
         return {name: value for name, value in given.items() if name not in habits.left_out}
 
 
+SECRET_NAME = re.compile(r"key|token|secret|sig|pass|auth|cred|^code$", re.IGNORECASE)
+
+
 def check_base_url(url: str) -> None:
     """Raises InvalidSpec unless ``url`` is a plain http(s) endpoint; credentials in a URL would leak."""
     parts = _parts(url, "The endpoint")
@@ -106,6 +109,12 @@ def check_base_url(url: str) -> None:
         raise errors.InvalidSpec("The endpoint must not contain a user name or password.")
     if parts.fragment:
         raise errors.InvalidSpec("The endpoint has no fragment ('#…').")
+    for name, _ in parse_qsl(parts.query, keep_blank_values=True):
+        if SECRET_NAME.search(name):
+            raise errors.InvalidSpec(
+                f"The endpoint's query has {name!r}, which looks like a credential, and endpoints are shown. "
+                "Enter it as the key, or as a further header."
+            )
 
 
 def check_proxy(url: str) -> None:

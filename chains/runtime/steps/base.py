@@ -111,6 +111,10 @@ class Step(Frozen):
         """
         raise NotImplementedError
 
+    def templates(self) -> Iterator[str]:
+        """The templates that are written in the step itself."""
+        yield from ()
+
     def readable(self) -> Iterator[str]:
         """The step as lines of text, for people and for comparing versions."""
         raise NotImplementedError

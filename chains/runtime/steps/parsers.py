@@ -1,10 +1,7 @@
 """Parsers of a model's answer: text, the message itself, JSON, a list, or JSON validated by a schema."""
 
-import json
-import math
-import re
 from collections.abc import Sequence
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessageChunk, message_chunk_to_message
@@ -14,11 +11,7 @@ from pydantic import JsonValue, model_validator
 
 from chains.runtime.data import Frozen
 from chains.runtime.steps.answerschema import TooIntricate, check_schema, first_fault
-from chains.runtime.wire.strict_json import InvalidJSON, check_depth
-
-FENCE = re.compile(r"```(?:json)?[ \t]*\r?\n", re.IGNORECASE)
-# More levels than any answer needs, and few enough to encode the value again without a RecursionError.
-MAX_DEPTH = 100
+from chains.runtime.steps.jsonanswer import parse_json
 
 
 class Parser(Frozen):
@@ -47,19 +40,6 @@ def parsed(parser: Parser, text: str) -> Any:
     return text
 
 
-def parse_json(text: str) -> Any:
-    """Parse the complete answer as one JSON value, with or without a Markdown fence.
-
-    Stricter than LangChain's parser: refuses an answer that is cut off, instead of completing it. Raises
-    OutputParserException.
-    """
-    try:
-        check_depth(text.encode(errors="replace"), MAX_DEPTH)
-        return json.loads(_without_fence(text), parse_constant=_refuse_constant, parse_float=_finite)
-    except (ValueError, InvalidJSON) as error:
-        raise OutputParserException("The answer is not JSON.") from error
-
-
 def _fitting(schema: dict[str, Any], value: Any) -> Any:
     try:
         error = first_fault(schema, value)
@@ -69,22 +49,6 @@ def _fitting(schema: dict[str, Any], value: Any) -> Any:
     if error is not None:
         raise OutputParserException(f"The answer breaks its JSON Schema at {error.json_path}.")
     return value
-
-
-def _without_fence(text: str) -> str:
-    text = text.strip()
-    fence = FENCE.match(text)
-    return text[fence.end() : -3] if fence and text.endswith("```") else text
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON.")
-
-
-def _finite(digits: str) -> float:
-    if not math.isfinite(number := float(digits)):
-        raise ValueError("A number is too large.")
-    return number
 
 
 def joined(messages: Sequence[Any]) -> Any:

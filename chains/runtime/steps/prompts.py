@@ -144,9 +144,21 @@ def template_variables(template: str) -> tuple[str, ...]:
         if not closed:
             raise _fault(template, match.start(), "has a '{' that is not closed: write '{{' for a brace")
         if not re.fullmatch(NAME_PATTERN[1:-1], name):
-            raise _fault(template, match.start(), f"has {{{name[:80]}}}, which is not a plain {{name}}")
+            what = f"has {{{name[:80]}}}, which is not a plain {{name}}: write '{{{{' and '}}}}' for braces"
+            raise _fault(template, match.start(), what)
         names[name] = None
     return tuple(names)
+
+
+# Four braces are how someone who knows the syntax writes two of them, and three are a variable in braces.
+_BRACES = re.compile(
+    rf"(?:\{{\{{){{2,}}|\{{\{{[ \t]*({NAME_PATTERN[1:-1]})[ \t]*\}}\}}|\{{\{{|\{{[^{{}}]*\}}"
+)
+
+
+def names_in_braces(template: str) -> tuple[str, ...]:
+    """The names in ``{{name}}``, as other template languages write a variable: here it is text in braces."""
+    return tuple(dict.fromkeys(match[1] for match in _BRACES.finditer(template) if match[1]))
 
 
 def _fault(template: str, position: int, what: str) -> InvalidTemplate:

@@ -35,6 +35,9 @@ class TextStep(Step):
     def resolved(self, library: Library, *, fallbacks: Sequence[PlanTarget]) -> "PlannedText":
         return PlannedText(name=self.name, template=self.template)
 
+    def templates(self) -> Iterator[str]:
+        yield self.template
+
     def readable(self) -> Iterator[str]:
         yield self.template
 

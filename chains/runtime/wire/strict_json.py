@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from itertools import accumulate
 from typing import Any, NoReturn
@@ -30,10 +31,11 @@ class InvalidJSON(Exception):
 def strict_json(data: bytes) -> Any:
     """Parse ``data`` as JSON with values that can be stored and sent back; raises InvalidJSON.
 
-    Besides invalid JSON it refuses nesting over 32 levels, duplicate keys, NaN and numbers that overflow,
-    integers beyond 64 bits, U+0000, lone surrogates, and lists over 1000 items. The depth is counted before
-    parsing, because the parser recurses.
+    A byte order mark before it is skipped, as some editors write one. Besides invalid JSON it refuses nesting
+    over 32 levels, duplicate keys, NaN and numbers that overflow, integers beyond 64 bits, U+0000, lone
+    surrogates, and lists over 1000 items. The depth is counted before parsing, because the parser recurses.
     """
+    data = data.removeprefix(BOM_UTF8)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:

@@ -1,7 +1,7 @@
 """A run, and what the tests ask of it and of its record."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -32,6 +32,15 @@ async def events_of(stream) -> list:
 
 async def statuses() -> list[str]:
     return sorted([run.status async for run in Run.objects.all()])
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Return once it holds."""
+    for _ in range(500):
+        if await holds():
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("It never held.")
 
 
 async def eventually(holds: Callable[[list[str]], bool]) -> None:

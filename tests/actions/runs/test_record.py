@@ -20,7 +20,8 @@ from chains.runtime import errors
 from chains.runtime.events import Finished
 from tests.actions.runs.helpers import BOTH, add, call, events_of, eventually, the_run
 from tests.conftest import add_chain, add_prompt, over_http, rename_table, step
-from tests.upstream import HELLO, answers, cut, fails, held
+from tests.upstream import HELLO, answers, cut, fails, held, raw
+from tests.upstream.completions import STOP, chunk, events, texts
 
 pytestmark = pytest.mark.usefixtures("shared_db")
 
@@ -56,18 +57,19 @@ async def test_a_success_is_recorded_with_its_figures(as_alice, poem, openai, up
     assert (run.first_token_ms is not None) == streaming
     assert run.latency_ms == result.figures.latency_ms
     assert run.created_at <= run.ended_at <= timezone.now()
-    assert run.calls == [
-        {
-            "step": "answer",
-            "provider": "openai",
-            "model": "test-model",
-            "attempts": 1,
-            "finish_reason": "stop",
-            "input_tokens": 4,
-            "output_tokens": 3,
-            "cost_usd": "0.000038",
-        }
-    ]
+    (call_row,) = run.calls
+    (tried,) = call_row.pop("tries")
+    assert (tried["outcome"], tried["first_ms"] <= tried["ms"] <= run.latency_ms) == ("answered", True)
+    assert call_row == {
+        "step": "answer",
+        "provider": "openai",
+        "model": "test-model",
+        "attempts": 1,
+        "finish_reason": "stop",
+        "input_tokens": 4,
+        "output_tokens": 3,
+        "cost_usd": "0.000038",
+    }
 
 
 async def test_a_price_that_is_not_known_is_no_cost_of_zero(as_alice, poem):
@@ -109,11 +111,54 @@ async def test_a_failure_is_recorded_with_its_code(as_alice, poem, upstream, str
         await run_chain(call(as_alice, streaming=streaming))
 
     run = await the_run()
-    assert (run.status, run.error_code, run.output, run.calls) == ("failed", "provider_auth_failed", None, [])
+    assert (run.status, run.error_code, run.output) == ("failed", "provider_auth_failed", None)
+    (tried,) = run.calls[0]["tries"]
+    assert (tried["outcome"], tried["code"], tried["status"]) == ("failed", "provider_auth_failed", 401)
+    assert tried["detail"]["message"] == "Wrong key …."
+    assert (run.cost_usd, run.cost_is_minimum) == (0, False)
     assert run.error_message == errors.ProviderAuthFailed.message
     assert run.latency_ms is not None
     assert run.ended_at is not None
     assert "CANARY" not in str(await Run.objects.values().aget())
+
+
+@BOTH
+async def test_an_answer_that_cannot_be_parsed_is_kept_as_a_text(as_alice, openai, upstream, streaming):
+    await add(add_prompt, "poem")
+    await add(add_chain, "json", over_http("poem", parser={"kind": "json"}))
+    upstream.script(answers("Sorry, no."))
+
+    with pytest.raises(errors.OutputInvalid):
+        await run_chain(call(as_alice, "json", streaming=streaming))
+
+    run = await the_run()
+    assert (run.status, run.output) == ("failed", "Sorry, no.")
+    assert (run.input_tokens, run.calls[0]["tries"][0]["outcome"]) == (1, "answered")
+
+
+async def test_a_call_that_broke_off_makes_the_cost_a_minimum(as_alice, openai, upstream):
+    await add(Price.objects.create, provider=openai, model="test-model", input_usd=2, output_usd=10)
+    await add(add_prompt, "poem")
+    await add(add_chain, "two", over_http("poem", name="first"), over_http("poem"))
+    upstream.script(answers(), cut(after_chunks=2))
+
+    await events_of(await start_run(call(as_alice, "two")))
+
+    run = await the_run()
+    assert (run.status, run.cost_usd, run.cost_is_minimum) == ("failed", Decimal("0.000032"), True)
+
+
+async def test_reasoning_and_the_providers_words_are_for_staff(as_alice, poem, upstream):
+    thought = chunk({"reasoning_content": "secret thought"})
+    upstream.script(fails(503, message="secret words"), raw(events(thought, *texts("Hi"), STOP)))
+
+    await run_chain(call(as_alice))
+
+    run = await the_run()
+    assert run.calls[0]["reasoning"] == "secret thought"
+    assert run.calls[0]["tries"][0]["detail"]["message"] == "secret words"
+    assert "secret" not in str(run.public_calls)
+    assert run.public_calls[0]["tries"][0]["status"] == 503
 
 
 async def test_what_was_streamed_before_a_failure_is_kept(as_alice, poem, upstream):
@@ -185,7 +230,7 @@ async def test_what_no_database_keeps_is_replaced(as_alice, poem, upstream, stre
 
     run = await the_run()
     assert run.output == result.output == "nul \ufffd and \ufffd half"
-    assert run.finish_reason == "st\ufffdop" + "p" * 59
+    assert run.calls[0]["raw_finish_reason"] == "st\ufffdop" + "p" * 59
 
 
 async def test_a_partial_answer_that_no_database_keeps_is_replaced_too(as_alice, poem, upstream):
@@ -204,7 +249,9 @@ async def test_a_fallback_that_answered_is_named(as_alice, openai, demo, upstrea
 
     await run_chain(call(as_alice, "safe"))
 
-    assert (await the_run()).calls[0]["model"] == "second"
+    first, second = (await the_run()).calls
+    assert (first["model"], first["tries"][0]["status"]) == ("test-model", 404)
+    assert (second["model"], second["tries"][0]["outcome"]) == ("second", "answered")
 
 
 async def test_a_key_is_named_in_the_record(alice, joke):

@@ -125,8 +125,8 @@ async def test_a_credential_in_a_further_header_goes_alone(upstream):
 async def test_a_model_for_responses_only_is_asked_through_the_v1_api(upstream):
     asked = on_azure(upstream, f"/openai/deployments/my-gpt?{GIVEN}", habits={"api": "responses"})
 
+    upstream.script(fails(404))
     with pytest.raises(errors.ProviderRefused):
-        # The scripted provider has no such address.
         await run(plan(step(asked)))
 
     assert addressed(upstream.requests[0])[:3] == ("POST", "/openai/v1/responses", KEY)

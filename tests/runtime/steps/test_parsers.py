@@ -7,8 +7,7 @@ import pytest
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage, AIMessageChunk
 
-from chains.runtime.steps.parsers import MAX_DEPTH, Parser, combine, output_schema, parse_json, parsed
-from chains.runtime.wire.values import encode
+from chains.runtime.steps.parsers import Parser, combine, output_schema, parsed
 from tests.runtime.helpers import plan, run, step, target
 from tests.upstream import answers
 
@@ -24,54 +23,9 @@ def parser(kind: str, schema: dict | None = None) -> Parser:
     return Parser(kind=kind, json_schema=schema)
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ('{"a": [1, null]}', {"a": [1, None]}),
-        (" 3 ", 3),
-        ("null", None),
-        ('"text"', "text"),
-        ('```json\n{"a": 1}\n```', {"a": 1}),
-        ('```JSON \r\n{"a": 1}```', {"a": 1}),
-        ('\n```\n{"a": "```"}\n```\n', {"a": "```"}),
-    ],
-)
-def test_json_is_read_bare_or_in_a_fence(text, value):
-    assert parse_json(text) == value
-
-
-def test_json_may_be_nested_as_deep_as_it_can_be_encoded():
-    value = parse_json("[" * MAX_DEPTH + "]" * MAX_DEPTH)
-
-    assert encode(value) == value
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "```",
-        "```json\n```",
-        "Sure! {}",
-        '{"a": 1',
-        '```json\n{"a": 1}',
-        "{'a': 1}",
-        "NaN",
-        "[Infinity]",
-        "1e400",
-        "9" * 5000,
-        "[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1),
-        "[" * 100_000,
-        "{} {}",
-    ],
-)
-def test_what_is_no_json_is_refused_and_never_completed(text):
-    with pytest.raises(OutputParserException):
-        parse_json(text)
-
-
-def test_an_answer_that_fits_its_schema_is_passed_on():
-    assert parsed(parser("schema", SCHEMA), '{"n": 3}') == {"n": 3}
+@pytest.mark.parametrize("text", ['{"n": 3}', 'Here:\n```json\n{"n": 3}\n```'])
+def test_json_is_found_in_an_answer_with_or_without_a_schema(text):
+    assert parsed(parser("json"), text) == parsed(parser("schema", SCHEMA), text) == {"n": 3}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from chains.runtime import names
 from chains.runtime.errors import InvalidTemplate
 from chains.runtime.providers import demo
-from chains.runtime.steps import parsers, prompts
+from chains.runtime.steps import jsonanswer, parsers, prompts
 from chains.runtime.steps.prompts import MAX_TEMPLATE_CHARS, MAX_VARIABLES, PromptSpec, Variable, as_text
 from chains.runtime.wire import strict_json, values
 from tests.runtime.helpers import prompt
@@ -215,8 +215,9 @@ ADVERSARIAL = [
     "[" * N,
     "\ud800" * N,
     " x" * N,
+    "<" * N,
 ]
-MODULES = (demo, names, parsers, prompts, strict_json, values)
+MODULES = (demo, jsonanswer, names, prompts, strict_json, values)
 
 
 def patterns() -> dict[str, re.Pattern]:
@@ -248,7 +249,7 @@ def test_no_reader_of_text_is_slow_on_100_kb(text):
     readers = [
         read_template,
         lambda: strict_json.strict_json(text.encode(errors="replace")),
-        lambda: parsers.parse_json(text),
+        lambda: jsonanswer.parse_json(text),
         lambda: parsers.parsed(parsers.Parser(kind="list"), text),
         lambda: demo.DemoChatModel(reply=text)._answer([]),
     ]

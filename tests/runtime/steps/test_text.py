@@ -170,7 +170,7 @@ def test_it_names_nothing():
     [
         (
             written("Hi\n {x.y}"),
-            "steps → 1 → template: The template has {x.y}, which is not a plain {name} (l",
+            "steps → 1 → template: The template has {x.y}, which is not a plain {name}: write '{{'",
         ),
         (written("Hi\n {"), "steps → 1 → template: The template has a '{' that is not closed"),
         (written("Hi\n }"), "steps → 1 → template: The template has a single '}': write '}}' for a brace"),

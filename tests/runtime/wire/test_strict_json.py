@@ -60,7 +60,9 @@ REFUSED = {
     "a surrogate in UTF-8": (b'["\xed\xa0\x80"]', 400),
     "UTF-16": ('{"a": 1}'.encode("utf-16"), 400),
     "UTF-16 without its mark": ('{"a": 1}'.encode("utf-16-le"), 422),
-    "a byte order mark": (b'\xef\xbb\xbf{"a": 1}', 422),
+    "a byte order mark alone": (b"\xef\xbb\xbf", 422),
+    "two byte order marks": (b'\xef\xbb\xbf\xef\xbb\xbf{"a": 1}', 422),
+    "a byte order mark behind a blank": (b' \xef\xbb\xbf{"a": 1}', 422),
     "brackets closed before they open": (b"]" * 1000 + b"[" * 1000, 422),
 }
 
@@ -77,6 +79,7 @@ def test_what_could_not_be_stored_or_echoed_is_refused(case):
 
 
 ACCEPTED = {
+    "a byte order mark": b'\xef\xbb\xbf{"a": 1}',
     "32 levels": nested(MAX_DEPTH),
     "brackets in a string": json.dumps({"a": "[" * 1000 + '"' + "\\"}).encode(),
     "the largest integer": b"[9223372036854775807]",

@@ -1,0 +1,246 @@
+"""What providers say of their failures, in the words of different servers, and what a caller is told."""
+
+import asyncio
+
+import pytest
+
+from chains.runtime import errors
+from tests.runtime.helpers import BOTH, KEY, Ran, run
+from tests.runtime.providers.helpers import one
+from tests.upstream import HELLO, body, raw, silent
+from tests.upstream.completions import STOP, chunk, completion, events, texts
+
+LIMIT = "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens"
+TOO_LONG = {
+    "OpenAI": (400, {"error": {"message": LIMIT, "param": "messages", "code": "context_length_exceeded"}}),
+    "vLLM": (400, {"error": {"message": LIMIT, "type": "BadRequestError", "param": None, "code": 400}}),
+    "an older vLLM": (400, {"object": "error", "message": LIMIT, "type": "BadRequestError", "code": 400}),
+    "llama.cpp": (
+        400,
+        {
+            "error": {
+                "code": 400,
+                "message": "exceeds the available size",
+                "type": "exceed_context_size_error",
+            }
+        },
+    ),
+    "LM Studio": (400, {"error": "the model is loaded with context length of only 4096 tokens"}),
+    "Mistral": (
+        400,
+        {
+            "object": "error",
+            "message": "too large for model with 32768 maximum context length",
+            "code": "3051",
+        },
+    ),
+    "Google": (
+        400,
+        [{"error": {"code": 400, "message": "The input token count (2000000) exceeds the maximum"}}],
+    ),
+    "Azure": (400, {"error": {"message": "Invalid: string too long.", "code": "string_above_max_length"}}),
+    "Anthropic": (400, {"type": "error", "error": {"message": "prompt is too long: 213462 tokens > 200000"}}),
+    "Groq": (413, {"error": {"message": "Request too large for model", "code": "rate_limit_exceeded"}}),
+    "Bedrock": (400, {"message": "Input is too long for requested model."}),
+    "FastAPI": (422, {"detail": "Input length 5000 exceeds maximum 4096"}),
+    "a web server": (413, b"<html>413 Request Entity Too Large</html>"),
+}
+
+
+@pytest.mark.parametrize("server", TOO_LONG)
+@BOTH
+async def test_an_input_that_is_too_long_is_told_as_such(upstream, server, streaming):
+    status, said = TOO_LONG[server]
+    upstream.script(body(said, status))
+
+    with pytest.raises(errors.ContextTooLong):
+        await run(one(upstream), streaming=streaming)
+
+    assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "max_tokens is too large: 9000. This model supports at most 4096 completion tokens.",
+        "Rate limit reached for tokens per min (TPM): Limit 10000, Requested 12000.",
+        "Invalid role: prompt.",
+        "The response was filtered due to the prompt triggering our content management policy.",
+    ],
+)
+async def test_other_refusals_are_not_taken_for_it(upstream, message):
+    upstream.script(body({"error": {"message": message}}, 400))
+
+    with pytest.raises(errors.ProviderRefused) as caught:
+        await run(one(upstream))
+
+    assert not isinstance(caught.value, errors.ContextTooLong)
+
+
+def error(**fields) -> dict:
+    return {"error": {"message": "x", **fields}}
+
+
+INSIDE = {
+    "429": (error(code=429), errors.ProviderRateLimited, 2),
+    "rate limit": (error(type="rate_limit_error"), errors.ProviderRateLimited, 2),
+    "no credit": (error(code="insufficient_quota"), errors.ProviderRateLimited, 1),
+    "no balance": (error(code=402, message="Insufficient Balance"), errors.ProviderRateLimited, 1),
+    "too long": (error(code="context_length_exceeded"), errors.ContextTooLong, 1),
+    "401": (error(code=401), errors.ProviderAuthFailed, 1),
+    "wrong key": (error(code="invalid_api_key"), errors.ProviderAuthFailed, 1),
+    "400": (error(code=400, type="invalid_request_error"), errors.ProviderRefused, 1),
+    "500": (error(code=500), errors.ProviderFailed, 2),
+    "words": ({"error": "runner process has terminated"}, errors.ProviderFailed, 2),
+    "flat": (
+        {"object": "error", "message": "x", "type": "InternalServerError", "code": 500},
+        errors.ProviderFailed,
+        2,
+    ),
+    "in a list": ([error(code=503)], errors.ProviderFailed, 2),
+    "MiniMax": (
+        {"base_resp": {"status_code": 1004, "status_msg": "x"}, "choices": None},
+        errors.ProviderFailed,
+        2,
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", INSIDE)
+@pytest.mark.parametrize("form", ["event", "body"])
+@BOTH
+async def test_an_error_with_status_200_counts_as_if_it_were_the_status(upstream, fault, form, streaming):
+    said, error_class, requests = INSIDE[fault]
+    upstream.script(*[raw(events(said)) if form == "event" and isinstance(said, dict) else body(said)] * 3)
+
+    with pytest.raises(error_class):
+        await run(one(upstream), streaming=streaming)
+
+    assert len(upstream.requests) == (3 if requests > 1 else 1)
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        events({**chunk({"content": ""}, "error"), "error": {"code": "server_error", "message": "x"}}),
+        events({"object": "error", "message": "boom", "type": "InternalServerError", "code": 500}),
+        b'event: error\ndata: {"code": "InternalError", "message": "x"}\n\n',
+        b"event: error\ndata: out of memory\n\n",
+        events({"error": "runner process has terminated"}),
+    ],
+)
+async def test_an_error_after_the_first_token_ends_the_answer(upstream, last):
+    upstream.script(raw(events(*texts("Hal"), done=False) + last))
+    ran = Ran()
+
+    with pytest.raises(errors.ProviderFailed):
+        await run(one(upstream), into=ran)
+
+    assert (ran.chunks, len(upstream.requests)) == (["Hal"], 1)
+
+
+@pytest.mark.parametrize("reason", ["error", "abort", "insufficient_system_resource", "network_error"])
+async def test_a_finish_reason_that_means_broken_off_is_a_failure(upstream, reason):
+    upstream.script(raw(events(*texts("Hal"), chunk({}, reason))))
+
+    with pytest.raises(errors.ProviderFailed):
+        await run(one(upstream))
+
+
+@pytest.mark.parametrize("reason", ["error", "abort"])
+async def test_a_whole_answer_that_is_broken_off_is_tried_again(upstream, reason):
+    upstream.script(body(completion("Hal", reason)))
+
+    assert (await run(one(upstream), streaming=False)).output == HELLO
+
+
+@pytest.mark.parametrize(
+    ("word", "meaning"),
+    [
+        ("eos", "stop"),
+        ("end_turn", "stop"),
+        ("STOP", "stop"),
+        ("max_tokens", "length"),
+        ("MAX_TOKENS", "length"),
+        ("model_length", "length"),
+        ("tool_use", "tool_calls"),
+        ("SAFETY", "content_filter"),
+        ("something new", "stop"),
+    ],
+)
+@BOTH
+async def test_finish_reasons_are_told_in_openais_words(upstream, word, meaning, streaming):
+    upstream.script(body(completion("Hi", word)))
+
+    ran = await run(one(upstream), streaming=streaming)
+
+    assert (ran.finish_reason, ran.calls[0].raw_finish_reason) == (meaning, word)
+
+
+# --- What is kept for staff --------------------------------------------------------------------
+
+
+async def test_every_try_is_kept_with_what_the_provider_said(upstream):
+    said = {"message": "Model 'm' is loading", "type": "unavailable", "param": "model", "code": "loading"}
+    upstream.script(body({"error": said}, 503), raw(events(*texts("Hel", "lo"), STOP)))
+
+    ran = await run(one(upstream))
+
+    first, second = ran.calls[0].tries
+    assert (first.outcome, first.code, first.first_ms) == ("failed", "provider_failed", None)
+    assert first.told == errors.Told(
+        status=503, code="loading", type="unavailable", param="model", message="Model 'm' is loading"
+    )
+    assert (second.outcome, second.told) == ("answered", None)
+    assert first.started_ms + first.ms <= second.started_ms
+    assert second.first_ms <= second.ms
+
+
+@pytest.mark.parametrize(
+    ("message", "kept"),
+    [
+        ("Wrong key {key}.", "Wrong key …."),
+        ("Wrong key sk-abcd********wxyz", "Wrong key …"),
+        ("Wrong Bearer abcdef0123456789", "Wrong …"),
+        ("token 0123456789abcdef0123456789abcdef", "token …"),
+        ("x " * 1000, "x " * 249 + "x…"),
+        ("two\n  lines", "two lines"),
+    ],
+)
+async def test_what_is_kept_is_short_and_has_no_key(upstream, message, kept):
+    upstream.script(body({"error": {"message": message.replace("{key}", KEY)}}, 400))
+    ran = Ran()
+
+    with pytest.raises(errors.ProviderRefused) as caught:
+        await run(one(upstream), into=ran)
+
+    assert ran.calls[0].tries[0].told.message == kept
+    assert KEY not in str(caught.value)
+
+
+async def test_a_stream_that_breaks_off_may_cost_more_than_is_known(upstream):
+    upstream.script(raw(events(*texts("Hal"), done=False), ending="cut"))
+    ran = Ran()
+
+    with pytest.raises(errors.ProviderCut):
+        await run(one(upstream), into=ran)
+
+    assert ran.calls[0].may_cost_more
+    assert ran.calls[0].tries[0].first_ms is not None
+
+
+async def test_a_call_that_finds_no_place_is_told_too(upstream):
+    upstream.script(silent())
+    full = one(upstream, slug="full", max_concurrency=1)
+    holding = asyncio.create_task(run(full))
+    assert await upstream.wait_for_async(lambda: upstream.active == 1)
+    ran = Ran()
+
+    waiting = asyncio.create_task(run(full, into=ran))
+    assert await upstream.wait_for_async(lambda: bool(ran.steps))
+    waiting.cancel()
+    holding.cancel()
+    await asyncio.wait([waiting, holding])
+
+    (call,) = ran.calls
+    assert (call.was_answered, [each.outcome for each in call.tries]) == (False, ["cancelled"])
