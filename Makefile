@@ -47,7 +47,8 @@ bench-self: $(VENV)/.installed-dev  ## Measure beside another commit, BASE=<rev>
 
 lock: $(VENV)/.installed-dev  ## Resolve requirements*.in again, with hashes
 	@$(BIN)/uv pip compile $(LOCK) requirements.in -o requirements.txt
-	@$(BIN)/uv pip compile $(LOCK) requirements-dev.in -c requirements.txt -o requirements-dev.txt
+	@$(BIN)/uv pip compile $(LOCK) requirements-anthropic.in -c requirements.txt -o requirements-anthropic.txt
+	@$(BIN)/uv pip compile $(LOCK) requirements-dev.in -c requirements.txt -c requirements-anthropic.txt -o requirements-dev.txt
 	@$(BIN)/uv pip compile $(LOCK) benchmarks/requirements.in -c requirements.txt -o benchmarks/requirements.txt
 
 LOCK := --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header --no-annotate --quiet --upgrade

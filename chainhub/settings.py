@@ -333,7 +333,8 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": ["chains.api.schema.add_chain_paths"],
 }
 
-# Modules that register chains in code, in addition to the module ``runnables`` of every installed app.
+# Modules that register chains in code or kinds of provider, in addition to the module ``runnables`` of every
+# installed app.
 RUNNABLES = env.list("CHAINHUB_RUNNABLES", default=[])
 
 # --- The demo ----------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from accounts.models import User
 from chains.actions.demo import seed_demo
 from chains.models import Chain, Prompt, Provider
 from chains.runtime import registry as chains_in_code
+from chains.runtime.providers import KINDS
 from chains.runtime.spec.chain import parse_spec
 from chains.runtime.steps.prompts import PromptSpec
 from tests.order import pytest_collection_modifyitems, pytest_xdist_make_scheduler  # noqa: F401
@@ -177,6 +178,15 @@ def registry() -> Iterator[None]:
     yield
     chains_in_code._registered.clear()
     chains_in_code._registered.update(before)
+
+
+@pytest.fixture
+def kinds() -> Iterator[None]:
+    """Kinds of provider that a test registers are forgotten after it."""
+    before = dict(KINDS)
+    yield
+    KINDS.clear()
+    KINDS.update(before)
 
 
 # --- A server of its own -----------------------------------------------------------------------

@@ -121,8 +121,20 @@ class Provider(models.Model):
                     check(value)
             except InvalidSpec as error:
                 faults[name] = str(error)
+        faults |= self._kind_faults()
         if faults:
             raise ValidationError(faults)
+
+    def _kind_faults(self) -> dict[str, str]:
+        """Return what the kind lacks here; a name that is no kind is the field's own fault."""
+        kind = KINDS.get(self.kind)
+        if kind is None or not self.enabled:
+            return {}
+        if not kind.is_installed:
+            return {"kind": kind.how_to_install}
+        if kind.needs_endpoint and not self.base_url:
+            return {"base_url": f"{kind.label} needs an endpoint."}
+        return {}
 
     @property
     def key_hint(self) -> str:

@@ -247,3 +247,10 @@ class RetryableRefusal(ProviderRefused):
     """Status 408 or 409: the provider refused the request now, but may accept it when sent again."""
 
     retryable = True
+
+
+# --- For developers ----------------------------------------------------------------------------
+
+
+class RegistrationError(Exception):
+    """A chain or a kind of provider cannot be registered with these arguments; no caller meets it."""

@@ -14,6 +14,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.base import coerce_to_runnable
 from pydantic import BaseModel
 
+from chains.runtime.errors import RegistrationError as RegistrationError  # part of what users import
 from chains.runtime.names import SLUG_PATTERN
 from chains.runtime.wire.config import CONFIG_KEYS, CONFIGURABLE
 
@@ -53,10 +54,6 @@ class Registered:
     description: str
     module: str
     package: str
-
-
-class RegistrationError(Exception):
-    """The chain cannot be registered with these arguments."""
 
 
 _registered: dict[str, Registered] = {}

@@ -1,5 +1,5 @@
-"""What we lean on in daphne, Twisted, autobahn, Django and langchain-openai, each by name: a new version
-that moves one of them fails here first, before a limit silently stops to hold.
+"""What we lean on in daphne, Twisted, autobahn, Django, langchain-openai and langchain-anthropic, each by
+name: a new version that moves one of them fails here first, before a limit silently stops to hold.
 """
 
 import ast
@@ -7,6 +7,7 @@ import inspect
 import textwrap
 from importlib.metadata import version
 
+import anthropic
 import pytest
 from daphne import server as daphne_server
 from daphne.http_protocol import HTTPFactory, WebRequest
@@ -14,6 +15,7 @@ from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.base import BaseHandler
 from django.core.handlers.exception import response_for_exception
+from langchain_anthropic import ChatAnthropic
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages.ai import add_ai_message_chunks
 from langchain_core.utils.utils import LC_ID_PREFIX
@@ -25,7 +27,8 @@ from twisted.web import http
 
 from chainhub.server.http import Channel, Factory, Request
 from chainhub.server.websocket import Socket, SocketFactory
-from chains.runtime.providers import openai_wire
+from chains.runtime.providers import anthropic as claude
+from chains.runtime.providers import completions_model
 
 
 def calls(function) -> set[str]:
@@ -190,8 +193,15 @@ def test_django_answers_in_the_steps_that_the_short_way_takes_one_by_one():
     assert "_middleware_chain" in attributes(BaseHandler.get_response_async)
 
 
+def test_langchain_anthropic_and_its_sdk_have_what_is_overridden():
+    client = anthropic.AsyncAnthropic(api_key="none")
+
+    assert all(hasattr(ChatAnthropic, name) for name in claude.NEEDED)
+    assert all(hasattr(client, name) for name in claude.NEEDED_OF_CLIENT)
+
+
 def test_langchain_openai_has_what_calls_without_the_sdk_are_made_of():
-    assert all(callable(getattr(ChatOpenAI, name, None)) for name in openai_wire.NEEDED)
+    assert all(callable(getattr(ChatOpenAI, name, None)) for name in completions_model.NEEDED)
     assert parameters(ChatOpenAI._convert_chunk_to_generation_chunk)[1:] == [
         "chunk",
         "default_chunk_class",

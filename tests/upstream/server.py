@@ -10,13 +10,20 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Self
 
+from tests.upstream import anthropic
 from tests.upstream.behaviours import Behaviour, answers, fails, lists
 from tests.upstream.wire import ReceivedRequest, Reply
 
 logger = logging.getLogger(__name__)
 
-# At any host, since a proxy gets the whole address, and with any query.
-ADDRESSES = re.compile(r"/v1/([\w/-]+/)?(chat/completions|responses)(\?.*)?$")
+# At any host, since a proxy gets the whole address, and with any query: OpenAI's addresses and Azure's, which
+# are those of a deployment, of the v1 API and of Foundry's models.
+COMPLETIONS = re.compile(
+    r"(/v1/([\w/-]+/)?|/openai/deployments/[^/?]+/|/models/|/own/)(chat/completions|responses)(\?.*)?$"
+)
+MESSAGES = re.compile(r"/v1/messages(\?.*)?$")
+# What is answered where nothing is scripted, by the path.
+USUAL: dict[re.Pattern, Callable[[], Behaviour]] = {COMPLETIONS: answers, MESSAGES: anthropic.says}
 
 
 class _WatchedReader(asyncio.StreamReader):
@@ -39,7 +46,7 @@ class Upstream:
     """The server, in a thread with a loop of its own, so that it outlives the loop of a test."""
 
     def __init__(self) -> None:
-        self.base_url = ""
+        self.url = self.base_url = ""
         self.requests: list[ReceivedRequest] = []
         self.models: list[str] | Behaviour | None = None
         self.disconnects = 0
@@ -62,7 +69,8 @@ class Upstream:
         self._thread = threading.Thread(target=self._loop.run_forever, name="upstream", daemon=True)
         self._thread.start()
         port = self._run(self._listen())
-        self.base_url = f"http://127.0.0.1:{port}/v1"
+        self.url = f"http://127.0.0.1:{port}"
+        self.base_url = f"{self.url}/v1"
         return self
 
     def stop(self) -> None:
@@ -76,7 +84,7 @@ class Upstream:
         self._loop = self._thread = None
 
     def script(self, *behaviours: Behaviour) -> None:
-        """Answer the next requests so, in this order; after them `answers()` again."""
+        """Answer the next requests so, in this order; after them `answers()` again, or `anthropic.says()`."""
         self._script.extend(behaviours)
 
     def reset(self) -> None:
@@ -205,11 +213,12 @@ class Upstream:
     def _choose(self, request: ReceivedRequest) -> Behaviour:
         if (request.method, request.path) == ("GET", "/v1/models") and self.models is not None:
             return lists(self.models) if isinstance(self.models, list) else self.models
-        if request.method != "POST" or not ADDRESSES.search(request.path):
+        usual = next((usual for path, usual in USUAL.items() if path.search(request.path)), None)
+        if request.method != "POST" or usual is None:
             return fails(404, f"Invalid URL ({request.method} {request.path})", "unknown_url")
         if not isinstance(request.body, dict):
             return fails(400, "We could not parse the JSON body of your request.", "invalid_json")
         try:
             return self._script.popleft()
         except IndexError:
-            return answers()
+            return usual()

@@ -1,4 +1,4 @@
-"""The scripted provider, seen through the real langchain-openai and openai clients.
+"""The scripted provider, seen through the real langchain-openai, openai and langchain-anthropic clients.
 
 These tests also write down how those clients take each fault, which the runtime builds on.
 """
@@ -11,10 +11,14 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+import anthropic
+import httpx2
 import langchain_openai.chat_models.base as lc_openai
 import openai
 import pytest
+from langchain_anthropic import ChatAnthropic
 from langchain_core.messages import AIMessageChunk
+from langchain_core.messages.ai import add_ai_message_chunks
 from langchain_openai import ChatOpenAI
 from langchain_openai.chat_models._client_utils import StreamChunkTimeoutError
 
@@ -33,6 +37,7 @@ from tests.upstream import (
     silent,
     slow,
 )
+from tests.upstream import anthropic as messages
 
 KEY = "sk-test-0123456789abcdef"
 
@@ -425,3 +430,63 @@ async def test_a_client_used_from_a_second_loop_fails_on_its_kept_connection() -
         assert await asyncio.to_thread(ask) == "Hello from upstream"
         with pytest.raises(RuntimeError, match="Event loop is closed"):
             await asyncio.to_thread(ask)
+
+
+# Anthropic's Messages
+
+
+def claude(upstream: Upstream, **options: Any) -> ChatAnthropic:
+    settings = {"model": "claude-test", "api_key": KEY, "max_retries": 0, "timeout": 5}
+    return ChatAnthropic(base_url=upstream.url, **(settings | options))
+
+
+async def test_claude_answers_whole_and_in_words_with_usage_and_stop_reason(upstream: Upstream) -> None:
+    whole = await claude(upstream).ainvoke("two words")
+    chunks = [chunk async for chunk in claude(upstream).astream("two words")]
+
+    assert whole.content == "Hello from upstream"
+    assert [chunk.content for chunk in chunks if chunk.content] == ["Hello", " from", " upstream"]
+    for answer in (whole, add_ai_message_chunks(*chunks)):
+        assert answer.usage_metadata["input_tokens"] == 2
+        assert answer.usage_metadata["output_tokens"] == 3
+        assert answer.response_metadata["stop_reason"] == "end_turn"
+
+
+async def test_claude_thinks_and_calls_tools(upstream: Upstream) -> None:
+    upstream.script(messages.says("Yes", thinking="Let me see."), messages.calls("look", word="cat"))
+    thought = await claude(upstream, thinking={"type": "adaptive"}).ainvoke("Hi")
+    called = await claude(upstream).ainvoke("Hi")
+
+    assert [block["type"] for block in thought.content] == ["thinking", "text"]
+    assert [(call["name"], call["args"]) for call in called.tool_calls] == [("look", {"word": "cat"})]
+
+
+async def test_a_request_that_the_messages_api_does_not_take_is_refused(upstream: Upstream) -> None:
+    with pytest.raises(anthropic.BadRequestError, match="max_tokens: Field required"):
+        await claude(upstream, model_kwargs={"max_tokens": 0}).ainvoke("Hi")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("behaviour", "error"),
+    [
+        (messages.refuses(401), anthropic.AuthenticationError),
+        (messages.refuses(429), anthropic.RateLimitError),
+        (messages.refuses(529), anthropic.OverloadedError),
+        (messages.error_event(0), anthropic.APIStatusError),
+        (messages.cut(1), (anthropic.APIConnectionError, httpx2.RemoteProtocolError, httpx2.ReadError)),
+    ],
+)
+async def test_claudes_faults_are_those_of_the_api(
+    upstream: Upstream, behaviour: Behaviour, error: Any, stream: bool
+) -> None:
+    async def ask() -> None:
+        if stream:
+            [chunk async for chunk in claude(upstream).astream("Hi")]
+        else:
+            await claude(upstream).ainvoke("Hi")
+
+    upstream.script(behaviour)
+
+    with pytest.raises(error):
+        await ask()

@@ -95,9 +95,10 @@ class Reply:
         if ending == "clean" and framing == "chunked":
             await self._write(b"0\r\n\r\n")
 
-    async def event(self, data: str) -> None:
-        """One `data:` event."""
-        await self._write(self._chunk(f"data: {data}\n\n"))
+    async def event(self, data: str, name: str = "") -> None:
+        """One `data:` event, which may have a name."""
+        named = f"event: {name}\n" if name else ""
+        await self._write(self._chunk(f"{named}data: {data}\n\n"))
 
     async def comment(self) -> None:
         """A line that keeps the connection alive and says nothing."""

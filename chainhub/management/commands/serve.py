@@ -24,6 +24,7 @@ from chains.actions import metrics, runs
 from chains.actions.codechains import record_registered
 from chains.actions.runs.workers import interrupt_lost_runs
 from chains.models import Provider
+from chains.runtime.errors import InvalidSpec
 from chains.runtime.providers import load_kinds
 
 logger = logging.getLogger(__name__)
@@ -98,7 +99,7 @@ def serve(listening: socket.socket, lifeline: Lifeline | None) -> None:
     with usable_database():
         if lost := interrupt_lost_runs():
             logger.warning("%d runs of a process that died are marked as interrupted", lost)
-        load_kinds(Provider.objects.filter(enabled=True).values_list("kind", flat=True).distinct())
+        load_used_kinds()
     server = Server(
         application=get_default_application(),
         listening=listening,
@@ -119,6 +120,15 @@ def serve(listening: socket.socket, lifeline: Lifeline | None) -> None:
     # A chain's code may block a thread for ever, and a normal exit of Python would wait for that thread.
     logging.shutdown()
     os._exit(0)
+
+
+def load_used_kinds() -> None:
+    """Import what the enabled providers need; one that cannot be used does not stop the others."""
+    for kind in Provider.objects.filter(enabled=True).values_list("kind", flat=True).distinct():
+        try:
+            load_kinds([kind])
+        except InvalidSpec as error:
+            logger.error("The providers of the kind %r cannot be used: %s", kind, error)
 
 
 def stop_taking_work() -> None:

@@ -72,7 +72,7 @@ def _target(provider: Provider, model: str) -> PlanTarget:
     """The target as plans have it, with time limits of the test; a provider that is off is tested too."""
     config = provider.to_config()
     limits = {name: min(getattr(config, name), CALL_S) for name in ("first_token_s", "chunk_s", "answer_s")}
-    learned = habits.learned_of([provider]).get((provider.slug, model), {})
+    learned = dict(provider.learned.filter(model=model).values_list("habit", "value"))
     return PlanTarget(provider=replace(config, **limits), model=model, learned=learned)
 
 

@@ -23,12 +23,17 @@ CERTIFICATES = "ca_bundle"
 VIEWED = ("shown_key", "shown_headers", "shown_proxy", "shown_habits")
 
 
+BASE_URL_HELP = (
+    "Where the API is, such as https://api.openai.com/v1. For Azure, any address that its portal shows."
+)
+
+
 def kinds_help() -> SafeString:
     rows = (
         (
             kind.label,
-            "needs an endpoint and, mostly, a key." if kind.needs_endpoint else "needs nothing else.",
-            ", ".join(sorted(kind.extra_params)),
+            kind.needs if kind.is_installed else f"cannot be used yet. {kind.how_to_install}",
+            ", ".join(sorted(kind.extra_params)) or "none",
         )
         for kind in KINDS.values()
     )
@@ -49,14 +54,17 @@ class ProviderForm(HabitsForm, SecretsForm):
         super().__init__(*args, **kwargs)
         if "kind" in self.fields:
             self.fields["kind"].help_text = kinds_help()
+        if "base_url" in self.fields:
+            self.fields["base_url"].help_text = BASE_URL_HELP
         if "splits_thinking" in self.fields:
             # The admin takes help texts for HTML, and this one has tags in it.
             field = self.fields["splits_thinking"]
             field.help_text = escape(field.help_text)
 
     def clean_base_url(self) -> str:
-        typed = str(self.cleaned_data["base_url"])
-        base = cut_to_base(typed)
+        typed = str(self.cleaned_data["base_url"]).strip()
+        kind = KINDS.get(self.cleaned_data.get("kind", ""))
+        base = typed if kind and kind.reads_whole_addresses else cut_to_base(typed)
         self.was_cut = base != typed
         return base
 

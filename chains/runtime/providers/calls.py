@@ -337,7 +337,7 @@ async def guarded(provider: ProviderConfig, answer: Awaitable[T], limit_s: float
     except Exception as error:
         if limit.expired():
             raise errors.ProviderTimeout() from error
-        raise kind_of(provider.kind).load().translate(error) from error
+        raise kind_of(provider.kind).translated(error) from error
 
 
 @asynccontextmanager

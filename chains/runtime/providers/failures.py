@@ -4,7 +4,7 @@ Formats: OpenAI API reference, "Error codes"; those of other servers as observed
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +26,8 @@ STATUS_OF_WORDS: Mapping[str, int] = {
         "invalidparameter invalidparametererror invalidprompt notfounderror notfound modelnotfound "
         "unsupportedparameter unsupportedvalue unprocessableentity contentfilter validationerror "
         "contentpolicyviolation",
+        402: "billingerror",
+        413: "requesttoolarge",
         408: "timeout requesttimeout timeouterror conflict",
     }.items()
     for word in words.split()
@@ -112,6 +114,18 @@ def told_in(body: Any, status: int | None = None) -> Told:
         inner = inner["error"]
     told = _told(inner)
     return told if status is None else replace(told, status=status)
+
+
+def told_of(error: Exception) -> tuple[Told, Mapping[str, str]]:
+    """What an exception of any SDK tells of a failure, and the headers of the response that it carries.
+
+    SDKs and HTTP libraries keep the status in ``status_code``, of the exception or of its ``response``.
+    """
+    response = getattr(error, "response", None)
+    codes = (getattr(error, "status_code", None), getattr(response, "status_code", None))
+    headers = getattr(response, "headers", None)
+    told = Told(status=next((n for n in map(_status, codes) if n), None), message=_text(str(error)))
+    return told, headers if isinstance(headers, Mapping) else {}
 
 
 def _told(inner: Mapping[str, Any]) -> Told:
@@ -216,3 +230,26 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
         if 0 <= seconds < float("inf"):
             return seconds
     return None
+
+
+# --- Connections -------------------------------------------------------------------------------
+
+# Names of exceptions of httpx and its successors. Compared by name, because the HTTP library is an internal
+# choice of an SDK.
+FAILED_CONNECTIONS: Mapping[type[errors.ProviderError], frozenset[str]] = {
+    errors.ProviderTimeout: frozenset({"ConnectTimeout", "ReadTimeout", "WriteTimeout", "PoolTimeout"}),
+    errors.ProviderCut: frozenset({"ReadError", "RemoteProtocolError"}),
+    errors.ProviderUnreachable: frozenset({"ConnectError", "ProxyError", "UnsupportedProtocol"}),
+}
+
+
+def failed_connection(error: BaseException) -> errors.ProviderError | None:
+    """The error for a connection that failed below ``error``; ``None`` where none did."""
+    names = {type(cause).__name__ for cause in _causes(error)}
+    return next((found() for found, known in FAILED_CONNECTIONS.items() if names & known), None)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

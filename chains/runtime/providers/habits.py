@@ -5,6 +5,7 @@ takes. A refusal that names a part of the request is a lesson: the request is se
 and the lesson is kept for this provider and model.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ SETTINGS: Mapping[str, Mapping[str, str]] = {
 """The habits, and for each the values that a record may have besides ``auto``, with their labels."""
 
 SAMPLING = frozenset(
-    {"temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "stop", "verbosity"}
+    {"temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty", "seed", "stop", "verbosity"}
     | {"reasoning_effort", "service_tier"}
 )
 """Parameters without which an answer is still an answer; a refused one is left out."""
@@ -43,6 +44,12 @@ REASONING_MODEL = re.compile(r"(^|/)(o[1-9]\b|gpt-5)|reason|think|\bqwq|deepseek
 NEWER_NAME_HOSTS = re.compile(
     r"(^|\.)(openai\.com|openai\.azure\.(com|us|cn)|cognitiveservices\.azure\.(com|us|cn)|services\.ai\.azure\.com)$"
 )
+
+
+def schema_in_prompt(schema: Mapping[str, Any]) -> str:
+    """What asks for JSON where nothing but the prompt can."""
+    asks = "Answer with one JSON object and nothing else. It must fit this JSON Schema:"
+    return f"{asks}\n{json.dumps(schema, ensure_ascii=False)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +65,17 @@ class Habits:
 
 
 def habits_of(
-    settings: Mapping[str, str], learned: Mapping[str, str], *, base_url: str, model: str
+    settings: Mapping[str, str],
+    learned: Mapping[str, str],
+    *,
+    base_url: str,
+    model: str,
+    token_limit: str = "",
 ) -> Habits:
-    """The habits as a record's ``settings`` have them; ``learned`` counts where a setting is ``auto``."""
+    """The habits as a record's ``settings`` have them; ``learned`` counts where a setting is ``auto``.
+
+    ``token_limit`` is the usual name of that parameter, where the address does not tell it.
+    """
 
     def value(name: str, usual: str) -> str:
         told = settings.get(name, AUTO)
@@ -77,7 +92,7 @@ def habits_of(
     return Habits(
         usage_in_streams=value("usage_in_streams", "always") != NEVER,
         streaming=value("streaming", "yes"),  # type: ignore[arg-type]
-        token_limit=value("token_limit", newer),
+        token_limit=value("token_limit", token_limit or newer),
         json_schema=value("json_schema", "json_schema"),
         api=value("api", "chat_completions"),
         left_out=frozenset(left_out),
@@ -163,7 +178,11 @@ def _token_limit(refused: Refused) -> str | None:
 
 def _json_schema(refused: Refused) -> str | None:
     mode = refused.habits.json_schema
-    named = refused.names("response_format", "json_schema", "json_object", "text.format")
+    named = refused.names(
+        *("response_format", "json_schema", "json_object", "text.format"),
+        # Of Anthropic.
+        *("output_config.format", "output_config:", "output_format", "output format"),
+    )
     if mode == "tool":
         named = refused.names("tools", "tool_choice")
     if not named or "json_schema" not in refused.asked:

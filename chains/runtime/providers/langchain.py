@@ -14,7 +14,14 @@ from langchain_core.outputs import ChatGeneration
 
 from chains.runtime import errors
 from chains.runtime.providers.habits import Habits
-from chains.runtime.providers.pieces import End, Piece, finish_reason_of, stored_word, usage_from_metadata
+from chains.runtime.providers.pieces import (
+    End,
+    Piece,
+    as_text,
+    finish_reason_of,
+    stored_word,
+    usage_from_metadata,
+)
 from chains.runtime.providers.tidy import Tidy
 
 # The names under which integrations report why an answer ended.
@@ -28,14 +35,23 @@ class LangChainModel:
     """Calls ``model`` without callbacks and tracing. ``splits_thinking`` as in ``Tidy``.
 
     ``tells_its_end``: the model always reports a finish reason, so an answer without one is cut.
+    ``answers_by_tool``: the model is forced to call a tool, whose arguments are the answer.
     """
 
     model: BaseChatModel
     splits_thinking: bool = False
     habits: Habits | None = None
     tells_its_end: bool = False
+    answers_by_tool: bool = False
 
     async def pieces(
+        self, messages: list[BaseMessage], *, streaming: bool
+    ) -> AsyncGenerator[Sequence[Piece], None]:
+        async with aclosing(self._pieces(messages, streaming=streaming)) as source:
+            async for pieces in source:
+                yield [as_text(piece) for piece in pieces] if self.answers_by_tool else pieces
+
+    async def _pieces(
         self, messages: list[BaseMessage], *, streaming: bool
     ) -> AsyncGenerator[Sequence[Piece], None]:
         answer = _Answer(Tidy(self.splits_thinking), self.tells_its_end)
@@ -47,7 +63,7 @@ class LangChainModel:
         else:
             result = await self.model._agenerate(messages)
             for generation in result.generations[:1]:
-                answer.metadata |= result.llm_output or {}
+                answer.note(result.llm_output or {})
                 if piece := answer.piece(generation):
                     yield [piece]
         yield answer.end()
@@ -89,7 +105,7 @@ class _Answer:
     def piece(self, generation: ChatGeneration) -> Piece | None:
         self.began = True
         message = generation.message
-        self._note({**(generation.generation_info or {}), **message.response_metadata})
+        self.note({**(generation.generation_info or {}), **message.response_metadata})
         if used := getattr(message, "usage_metadata", None):
             self.usage = add_usage(self.usage, used)
         if not isinstance(message, AIMessage):
@@ -120,7 +136,7 @@ class _Answer:
         )
         return [*rest, Piece(end=end)]
 
-    def _note(self, metadata: Mapping[str, Any]) -> None:
+    def note(self, metadata: Mapping[str, Any]) -> None:
         for name, value in metadata.items():
             if name in FINISH_NAMES:
                 self.finish_reason = stored_word(value) if value else self.finish_reason

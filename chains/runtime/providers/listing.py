@@ -14,11 +14,12 @@ async def models_of(provider: ProviderConfig, *, within_s: float) -> list[str] |
 
     Raises ProviderError, whose ``told`` has no secret.
     """
-    listed = getattr(kind_of(provider.kind).load(), "models", None)
+    kind = kind_of(provider.kind)
+    listed = kind.load_models()
     if listed is None:
         return None
     try:
-        names: list[str] = await guarded(provider, listed(provider), within_s)
+        names = await guarded(provider, listed(kind.reached(provider)), within_s)
     except errors.ProviderError as error:
         error.told = masked(error.told, *provider.secrets) if error.told else None
         raise

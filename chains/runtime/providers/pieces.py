@@ -5,7 +5,7 @@ told there only, so that adding pieces up never counts them twice.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from langchain_core.messages import AIMessageChunk, BaseMessage
@@ -102,6 +102,17 @@ class Piece:
         )
 
 
+def as_text(piece: Piece) -> Piece:
+    """The piece of an answer that a tool was forced to give: the tool's arguments are the answer's text."""
+    if piece.end is not None:
+        is_call = piece.end.finish_reason == "tool_calls"
+        return Piece(end=replace(piece.end, finish_reason="stop")) if is_call else piece
+    arguments = "".join(call["args"] or "" for call in piece.tool_calls)
+    if not piece.tool_calls:
+        return piece
+    return Piece(text=piece.text + arguments, reasoning=piece.reasoning)
+
+
 class ChatModel(Protocol):
     """A model as the calls use it; ``habits`` is ``None`` where refusals teach nothing."""
 
@@ -148,12 +159,19 @@ def usage_from_metadata(used: Mapping[str, Any]) -> Usage | None:
     inputs, outputs = used.get("input_token_details") or {}, used.get("output_token_details") or {}
     details = {
         "cached": inputs.get("cache_read"),
-        "cache_written": inputs.get("cache_creation"),
+        "cache_written": _cache_written(inputs),
         "audio_in": inputs.get("audio"),
         "reasoning": outputs.get("reasoning"),
         "audio_out": outputs.get("audio"),
     }
     return Usage(input_tokens=read, output_tokens=written, details=known(details))
+
+
+def _cache_written(inputs: Mapping[str, Any]) -> int | None:
+    """langchain-anthropic counts what is kept for five minutes or an hour apart from the rest."""
+    names = ("cache_creation", "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
+    counts = [count for name in names if (count := tokens(inputs.get(name))) is not None]
+    return sum(counts) if counts else None
 
 
 def known(details: Mapping[str, Any]) -> dict[str, int]:

@@ -59,9 +59,18 @@ class PlanTarget:
     price: Price | None = None
     learned: Mapping[str, str] = field(default_factory=dict)
 
-    def habits_at(self, base_url: str) -> Habits:
-        """How to ask this model at this address, which is the kind's own where the record has none."""
-        return habits_of(self.provider.habits, self.learned, base_url=base_url, model=self.model)
+    def habits_at(self, base_url: str, *, token_limit: str = "") -> Habits:
+        """How to ask this model at this address, which is the kind's own where the record has none.
+
+        ``token_limit`` as in ``habits_of``.
+        """
+        return habits_of(
+            self.provider.habits,
+            self.learned,
+            base_url=base_url,
+            model=self.model,
+            token_limit=token_limit,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +93,11 @@ class ModelParams:
         own = ("temperature", "max_tokens", "json_schema")
         return frozenset(self.extra) | {name for name in own if getattr(self, name) is not None}
 
+    def sampling(self, habits: Habits) -> dict[str, Any]:
+        """The temperature and ``extra``, without what this model has refused."""
+        given = {"temperature": self.temperature, **self.extra}
+        return {name: value for name, value in given.items() if name not in habits.left_out}
+
 
 SECRET_NAME = re.compile(r"key|token|secret|sig|pass|auth|cred|^code$", re.IGNORECASE)
 
@@ -104,7 +118,7 @@ def check_base_url(url: str) -> None:
 
 
 # Paths under a base URL that people copy with it from documentation.
-BEHIND_BASE = ("/chat/completions", "/completions", "/responses", "/embeddings", "/models")
+BEHIND_BASE = ("/chat/completions", "/completions", "/responses", "/embeddings", "/v1/messages", "/models")
 
 
 def cut_to_base(url: str) -> str:
