@@ -91,7 +91,7 @@ async def awkward(values: AsyncIterator[str]) -> AsyncIterator[str]:
 
 async def afterwards(value: str) -> str:
     """Late enough to be the second of two."""
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)
     return value
 
 
