@@ -136,6 +136,11 @@ class Refused:
 
 
 STREAM = re.compile(r"\bstream(s|ed|ing)?\b")
+# A refusal that merely mentions a stream, such as one that broke, is no reason never to stream again.
+NO_STREAMS = re.compile(
+    r"stream.{0,80}(not (supported|allowed|available|enabled|possible|permitted)|unsupported|disabled|false)"
+    r"|(not support|does ?n[o']t support|cannot|can't|unsupported|disallow|verified to).{0,40}stream"
+)
 ONLY_STREAMS = re.compile(
     r"non[- ]?stream|(only|must|requires?|set).{0,40}stream|stream.{0,30}(must|required)"
 )
@@ -201,7 +206,8 @@ def _streaming(refused: Refused) -> str | None:
     if not STREAM.search(words):
         return None
     if refused.streaming:
-        return NEVER if refused.habits.streaming != "only" else None
+        says_no = refused.param == "stream" or NO_STREAMS.search(words)
+        return NEVER if says_no and refused.habits.streaming != "only" else None
     return "only" if ONLY_STREAMS.search(words) else None
 
 

@@ -44,7 +44,8 @@ class ProviderConfig:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Texts that may never be told to anyone, even where a provider repeats them."""
-        return (self.api_key.get_secret_value(), *self.headers.values(), self.proxy)
+        password = urlsplit(self.proxy).password or ""
+        return (self.api_key.get_secret_value(), *self.headers.values(), self.proxy, password)
 
 
 @dataclass(frozen=True, kw_only=True)

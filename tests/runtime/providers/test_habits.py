@@ -105,6 +105,27 @@ async def test_a_provider_that_refuses_to_stream_answers_in_one_piece(upstream):
     assert learned(ran) == [("streaming", "never")]
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        refusal("Streaming is not supported for this model."),
+        refusal("This model does not support streaming."),
+        refusal("stream must be set to false"),
+    ],
+)
+async def test_it_may_say_so_in_other_words(upstream, said):
+    ran = await ask(upstream, refuses("stream", said), streaming=True)
+
+    assert (ran.output, learned(ran)) == ("Hello", [("streaming", "never")])
+
+
+async def test_a_refusal_that_merely_mentions_a_stream_teaches_nothing(upstream):
+    with pytest.raises(errors.ProviderRefused):
+        await ask(upstream, refusal("The upstream stream broke."), streaming=True)
+
+    assert len(upstream.requests) == 1
+
+
 async def test_a_provider_that_only_streams_gives_whole_answers_too(upstream):
     only = depends(lambda sent: answers("Hello you") if sent.get("stream") else ONLY_STREAMS)
 
