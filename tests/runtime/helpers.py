@@ -124,6 +124,7 @@ class Ran:
     events: list[Event] = field(default_factory=list)
     calls: list[ModelCall] = field(default_factory=list)
     lessons: list[Taught] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
     output: Any = None
     finish_reason: str = ""
 
@@ -157,6 +158,7 @@ async def run(
         deadline=time.monotonic() + plan.run_timeout_s,
         calls=ran.calls,
         lessons=ran.lessons,
+        said=ran.said,
         backoff=backoff,
     )
     checked = plan.check_input({"topic": "cats"} if value is None else value)

@@ -137,6 +137,7 @@ class _Attempt:
     started_ms: int = 0
     first_ms: int | None = None
     size: int = 0
+    has_said: bool = False
     thought: int = 0
     reasoning: list[str] = field(default_factory=list)
     end: End | None = None
@@ -206,6 +207,9 @@ class _Attempt:
         if self.first_ms is None and piece.says_something:
             self.first_ms = self.context.elapsed_ms - self.started_ms
         if piece.text:
+            if not self.has_said:
+                self.has_said = True
+                self.context.said.clear()
             self.context.said.append(piece.text)
         if piece.reasoning and self.thought < MAX_REASONING_CHARS:
             self.reasoning.append(piece.reasoning)
@@ -219,7 +223,7 @@ class _Attempt:
     def _begin_try(self) -> None:
         self.is_trying, self.started_ms, self.first_ms, self.size = True, self.context.elapsed_ms, None, 0
         self.reasoning, self.thought = [], 0
-        self.context.said.clear()
+        self.has_said = False
 
     def _end_try(
         self,
@@ -269,10 +273,11 @@ class _Attempt:
         taught = lesson(told, refused, settings=settings, learned=learned)
         if taught is None or taught in self.lessons or len(self.lessons) >= MAX_LESSONS:
             return False
-        self.lessons.append(taught)
         if taught.value is None:
+            self.lessons = [taught]
             self._keep_lessons()
             return False
+        self.lessons.append(taught)
         self._ask_by(applied(learned, taught))
         return True
 

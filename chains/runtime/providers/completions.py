@@ -24,6 +24,8 @@ from chains.runtime.wire.values import encode
 MAX_BODY_BYTES = 16 * 1024 * 1024
 BOM = b"\xef\xbb\xbf"
 SPACE = b" \t\r\n"
+# What stands for no finish reason.
+NO_REASON = ("", "null", "none")
 
 
 @dataclass(slots=True)
@@ -37,6 +39,7 @@ class AnswerReader:
     fault: errors.ChainHubError | None = None
     # The last event was read; what follows is of no interest.
     is_over: bool = False
+    _has_rubbish: bool = False
     _form: Literal["unknown", "events", "body"] = "unknown"
     _events: EventStream = field(default_factory=EventStream)
     _body: bytearray = field(default_factory=bytearray)
@@ -80,48 +83,56 @@ class AnswerReader:
     def finish(self) -> list[Piece]:
         """The pieces that the end of the body completes; the last one has the answer's end.
 
-        Raises ProviderCut for an answer that is not complete, ProviderGarbage for one that is none.
+        Sets ``fault``: to ProviderCut for an answer that is not complete, to ProviderGarbage for one that is
+        none.
         """
         pieces = self._rest()
-        if self.fault is None:
-            if not self._chat.began:
-                self.fault = errors.ProviderGarbage()
-            elif not self.is_over and not self._chat.finish_reason:
-                self.fault = errors.ProviderCut()
-            else:
-                pieces += self._chat.end()
-        return pieces
+        if self.fault is not None:
+            return pieces
+        if not self._chat.began and (self._has_rubbish or not self.is_over):
+            self.fault = errors.ProviderGarbage()
+        elif not self.is_over and not self._chat.finish_reason:
+            self.fault = errors.ProviderCut()
+        else:
+            return pieces + self._chat.end()
+        return pieces + self._chat.rest()
 
     def _rest(self) -> list[Piece]:
         if self._form == "body":
             return self._of_body()
-        return [] if self.is_over else self._collected(self._events.rest())
+        return [] if self.is_over else self._collected(self._events.rest(), damaged=errors.ProviderCut)
 
-    def _collected(self, events: Iterator[ServerEvent]) -> list[Piece]:
+    def _collected(
+        self,
+        events: Iterator[ServerEvent],
+        damaged: type[errors.ProviderError] = errors.ProviderGarbage,
+    ) -> list[Piece]:
+        """The pieces of the events; ``damaged`` is the fault where one is no JSON."""
         pieces: list[Piece] = []
         try:
             for event in events:
                 if event.value is DONE:
                     self.is_over = True
                     break
-                if (piece := self._of_event(event)) is not None:
+                if (piece := self._of_event(event, damaged)) is not None:
                     pieces.append(piece)
+                if self.fault is not None:
+                    break
         except errors.ChainHubError as fault:
+            self.fault = fault
+        if self.fault is not None and self._chat.finish_reason:
             # Once the finish reason is read, the answer is complete, whatever breaks after it.
-            self.is_over = bool(self._chat.finish_reason)
-            self.fault = None if self.is_over else fault
-        return pieces
+            self.is_over, self.fault = True, None
+        return pieces if self.fault is None else pieces + self._chat.rest()
 
-    def _of_event(self, event: ServerEvent) -> Piece | None:
+    def _of_event(self, event: ServerEvent, damaged: type[errors.ProviderError]) -> Piece | None:
         value = event.value
         if isinstance(value, NotJSON):
             if value.text.startswith("{"):
-                # Damaged: what it said is lost, so the answer would have a hole.
-                raise errors.ProviderGarbage()
+                # What it said is lost, so the answer would have a hole.
+                raise damaged()
             value = value.text
-        if told := failure_in(value, name=event.name):
-            raise judged(told)
-        return self._chat.piece(value) if isinstance(value, dict) else None
+        return self._of_value(value, name=event.name)
 
     def _of_body(self) -> list[Piece]:
         try:
@@ -129,54 +140,62 @@ class AnswerReader:
         except NotJSON:
             self.fault = errors.ProviderGarbage()
             return []
-        if told := failure_in(value):
-            self.fault = judged(told)
-            return []
-        try:
-            piece = self._chat.piece(value, is_body=True) if isinstance(value, dict) else None
-        except errors.ChainHubError as fault:
-            self.fault = fault
-            return []
+        piece = self._of_value(value, is_body=True)
         self.is_over = self._chat.began
         return [piece] if piece else []
+
+    def _of_value(self, value: Any, *, name: str = "", is_body: bool = False) -> Piece | None:
+        """What a value says; text that stands beside a failure is paid for, and comes before it."""
+        piece = self._chat.piece(value, is_body=is_body) if isinstance(value, dict) else None
+        self._has_rubbish = self._has_rubbish or not isinstance(value, dict) or "choices" not in value
+        told = failure_in(value, name=name)
+        self.fault = judged(told) if told else self._chat.fault
+        return piece
 
 
 @dataclass(slots=True)
 class Chat:
-    """The answer so far, from the objects of which it consists. ``began``: there was a choice."""
+    """The answer so far, from the objects of which it consists. ``began``: there was one of a chat.
+
+    ``fault`` is set where the finish reason says that the answer is broken off.
+    """
 
     tidy: Tidy
     began: bool = False
+    fault: errors.ProviderError | None = None
     finish_reason: str = ""
     usage: Usage | None = None
     metadata: dict[str, Any] = field(default_factory=lambda: {"model_provider": "openai"})
+    _has_said: bool = False
     _tools: ToolCalls = field(default_factory=ToolCalls)
 
     def piece(self, data: Mapping[str, Any], *, is_body: bool = False) -> Piece | None:
-        """What one object says, ``None`` where that is nothing new.
-
-        Raises ProviderFailed where its finish reason says that the answer is broken off.
-        """
+        """What one object says, ``None`` where that is nothing new."""
         choice = _first_choice(data.get("choices"))
         self._note(data, choice, is_body=is_body)
+        self.began = self.began or isinstance(data.get("choices"), list)
         if choice is None:
             return None
-        self.began = True
         delta, is_whole = choice.get("delta"), False
         if not isinstance(delta, dict) and isinstance(choice.get("message"), dict):
-            delta, is_whole = choice["message"], True
+            # Some servers repeat the whole answer in the last event.
+            delta, is_whole = ({} if self._has_said else choice["message"]), True
         piece = self._of_delta(delta, is_whole=is_whole) if isinstance(delta, dict) else None
-        reason = choice.get("finish_reason")
-        if reason not in (None, "", "null", False):
-            word = stored_word(reason)
+        self._end_by(choice.get("finish_reason"))
+        return piece
+
+    def _end_by(self, reason: Any) -> None:
+        if isinstance(reason, bool | dict | list) or str(reason or "").strip().lower() in NO_REASON:
+            return
+        word = stored_word(reason)
+        try:
             finish_reason_of(word)
             self.finish_reason = word
-        return piece
+        except errors.ProviderFailed as fault:
+            self.fault = fault
 
     def end(self) -> list[Piece]:
         """The last pieces of a complete answer."""
-        text, reasoning = self.tidy.rest()
-        rest = [Piece(text=text, reasoning=reasoning)] if text or reasoning else []
         reason = finish_reason_of(self.finish_reason)
         if not self.finish_reason and self._tools.any:
             reason = "tool_calls"
@@ -186,7 +205,12 @@ class Chat:
             usage=self.usage,
             metadata=self.metadata,
         )
-        return [*rest, Piece(end=end)]
+        return [*self.rest(), Piece(end=end)]
+
+    def rest(self) -> list[Piece]:
+        """What was held back of the texts."""
+        text, reasoning = self.tidy.rest()
+        return [Piece(text=text, reasoning=reasoning)] if text or reasoning else []
 
     def _of_delta(self, delta: Mapping[str, Any], *, is_whole: bool) -> Piece | None:
         text, reasoning = _texts(delta.get("content"))
@@ -198,6 +222,7 @@ class Chat:
         calls: Sequence[ToolCallChunk] = ()
         if delta.get("tool_calls") or delta.get("function_call"):
             calls = self._tools.pieces(delta, is_whole=is_whole)
+        self._has_said = self._has_said or bool(text)
         if text or reasoning or calls:
             return Piece(text=text, reasoning=reasoning, tool_calls=calls)
         return None

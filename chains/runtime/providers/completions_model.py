@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from chains.runtime.providers import openai_wire
 from chains.runtime.providers.habits import Habits, schema_in_prompt
 from chains.runtime.providers.langchain import LangChainModel
-from chains.runtime.providers.pieces import Piece, as_text
+from chains.runtime.providers.pieces import REST_S, Piece, as_text
 from chains.runtime.providers.reach import ModelParams, PlanTarget, ProviderConfig
 
 # A private method of langchain-openai that is used here and may change in any release.
@@ -46,6 +46,8 @@ def endpoint(provider: ProviderConfig, url: str, headers: Mapping[str, str]) -> 
         connect_s=provider.connect_s,
         proxy=provider.proxy,
         ca_bundle=provider.ca_bundle,
+        # Within the limit between pieces, which would take the complete answer away.
+        rest_s=min(REST_S, provider.chunk_s / 2),
     )
 
 
@@ -167,4 +169,4 @@ def over_responses(
         extra_body={"text": {"format": schema}} if schema else None,
         **params.sampling(habits),
     )
-    return LangChainModel(model=model, splits_thinking=provider.splits_thinking)
+    return LangChainModel(model=model, splits_thinking=provider.splits_thinking, habits=habits)

@@ -10,9 +10,12 @@ from typing import Any
 
 from chains.runtime import errors
 from chains.runtime.errors import Told
+from chains.runtime.wire.values import encode
 
 MAX_TOLD_CHARS = 500
 MAX_WORD_CHARS = 100
+# More than is told, so that a key is never cut before it is masked.
+MAX_READ_CHARS = 4000
 
 # Codes and types, as letters in lower case, of failures that come with status 200 or inside a stream.
 STATUS_OF_WORDS: Mapping[str, int] = {
@@ -59,21 +62,26 @@ KEY_LIKE = re.compile(
 
 
 def masked(told: Told, *secrets: str) -> Told:
-    """The same without our own secrets, and without anything that looks like a key."""
+    """The same, bounded, without our own secrets and without anything that looks like a key."""
     return Told(
         status=told.status,
-        code=_mask(told.code, secrets),
-        type=_mask(told.type, secrets),
-        param=_mask(told.param, secrets),
-        message=_mask(told.message, secrets),
+        code=_bounded(_mask(told.code, secrets), MAX_WORD_CHARS),
+        type=_bounded(_mask(told.type, secrets), MAX_WORD_CHARS),
+        param=_bounded(_mask(told.param, secrets), MAX_WORD_CHARS),
+        message=_bounded(_mask(told.message, secrets)),
     )
 
 
 def _mask(text: str, secrets: Iterable[str]) -> str:
-    for secret in secrets:
+    # The longest first: one secret may stand in another.
+    for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= 4:
             text = text.replace(secret, "…")
     return KEY_LIKE.sub("…", text)
+
+
+def _bounded(text: str, most: int = MAX_TOLD_CHARS) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 # --- Reading what a provider said --------------------------------------------------------------
@@ -137,9 +145,9 @@ def _told(inner: Mapping[str, Any]) -> Told:
         status=next(
             (n for n in map(_status, (code, inner.get("status"), inner.get("status_code"))) if n), None
         ),
-        code="" if code is None else _text(code, MAX_WORD_CHARS),
-        type=_text(kind, MAX_WORD_CHARS),
-        param=_text(param, MAX_WORD_CHARS),
+        code="" if code is None else _text(code),
+        type=_text(kind),
+        param=_text(param),
         message=_text(message),
     )
 
@@ -167,10 +175,10 @@ def _status(value: Any) -> int | None:
     return value if isinstance(value, int) and 400 <= value <= 599 else None
 
 
-def _text(value: Any, most: int = MAX_TOLD_CHARS) -> str:
+def _text(value: Any) -> str:
+    """The value as a text that can be stored; ``masked`` bounds it, since half a key cannot be found."""
     text = value if isinstance(value, str) else str(value)
-    text = " ".join(text[: most * 4].split())
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return str(encode(" ".join(text[:MAX_READ_CHARS].split())))
 
 
 # --- Judging it --------------------------------------------------------------------------------

@@ -207,7 +207,9 @@ def _streaming(refused: Refused) -> str | None:
         return None
     if refused.streaming:
         says_no = refused.param == "stream" or NO_STREAMS.search(words)
-        return NEVER if says_no and refused.habits.streaming != "only" else None
+        if not says_no:
+            return None
+        return FORGET if refused.habits.streaming == "only" else NEVER
     return "only" if ONLY_STREAMS.search(words) else None
 
 

@@ -15,6 +15,7 @@ from langchain_core.outputs import ChatGeneration
 from chains.runtime import errors
 from chains.runtime.providers.habits import Habits
 from chains.runtime.providers.pieces import (
+    REST_S,
     End,
     Piece,
     as_text,
@@ -26,8 +27,6 @@ from chains.runtime.providers.tidy import Tidy
 
 # The names under which integrations report why an answer ended.
 FINISH_NAMES = ("finish_reason", "stop_reason", "done_reason")
-# How long to wait for the usage once the finish reason is known.
-REST_S = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +111,7 @@ class _Answer:
             return None
         said = str(message.text)
         text, reasoning = self.tidy.add(said, _reasoning(message))
-        given = _without_metadata(message, content=text if text != said else None)
+        given = _without_metadata(message, content=text if text != said else None, reasoning=reasoning)
         calls = given.tool_call_chunks
         self.calls_tools = self.calls_tools or bool(calls)
         if text or reasoning or calls or given.content:
@@ -144,11 +143,13 @@ class _Answer:
                 self.metadata[name] = value
 
 
-def _without_metadata(message: AIMessage, *, content: str | None) -> AIMessageChunk:
+def _without_metadata(message: AIMessage, *, content: str | None, reasoning: str) -> AIMessageChunk:
     """The message as a chunk, without what the answer's end tells, and with ``content`` if it is given."""
+    # A think block that was split off; reasoning of the message's own stays where it is.
+    more = {"reasoning_content": reasoning} if content is not None and reasoning else {}
     fields = {
         "content": message.content if content is None else content,
-        "additional_kwargs": message.additional_kwargs,
+        "additional_kwargs": more | message.additional_kwargs,
         "id": message.id,
     }
     if isinstance(message, AIMessageChunk):

@@ -8,7 +8,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -18,12 +18,11 @@ import aiohttp
 from chains.runtime.errors import ProviderGarbage
 from chains.runtime.providers.completions import AnswerReader
 from chains.runtime.providers.failures import failure_in, judged, retry_after_s, told_in
-from chains.runtime.providers.pieces import Piece
+from chains.runtime.providers.pieces import REST_S, Piece
+from chains.runtime.providers.reach import trusting
 from chains.runtime.providers.sse import NotJSON, decoded
 from concurrency.loops import per_loop
 
-# How long to wait for the usage, or for the announced end, once an answer is complete.
-REST_S = 2.0
 MAX_REFUSAL_BYTES = 64 * 1024
 # More than any list of models; OpenRouter's has half a megabyte.
 MAX_VALUE_BYTES = 4 * 1024 * 1024
@@ -35,7 +34,7 @@ def tls(ca_bundle: str) -> ssl.SSLContext:
 
     Reading the system's certificates takes about 50 ms, so all clients share one context.
     """
-    return ssl.create_default_context(cadata=ca_bundle or None)
+    return trusting(ca_bundle)
 
 
 async def _kept_session() -> AsyncGenerator[aiohttp.ClientSession, None]:
@@ -75,7 +74,7 @@ class Endpoint:
     """An address of a provider. ``connect_s`` limits the time for connecting.
 
     There is no limit for reading, because ``providers.calls`` limits the wait for each piece. ``proxy`` and
-    ``ca_bundle`` as in ``ProviderConfig``.
+    ``ca_bundle`` as in ``ProviderConfig``. ``rest_s`` limits the wait for what follows a complete answer.
     """
 
     url: str
@@ -83,6 +82,7 @@ class Endpoint:
     connect_s: float
     proxy: str = ""
     ca_bundle: str = ""
+    rest_s: float = REST_S
 
     async def pieces(
         self, body: Mapping[str, Any], *, splits_thinking: bool
@@ -93,7 +93,7 @@ class Endpoint:
         """
         reader = AnswerReader(splits_thinking)
         async with self._post(body) as response:
-            async for data in _reads(response, reader):
+            async for data in _reads(response, reader, self.rest_s):
                 if pieces := reader.add(data):
                     yield pieces
                 if reader.fault:
@@ -145,29 +145,30 @@ class Endpoint:
             yield response
 
 
-async def _reads(response: aiohttp.ClientResponse, reader: AnswerReader) -> AsyncIterator[bytes]:
-    """Yield what arrives. Once the answer is complete, a closed or a silent connection is its end."""
+async def _reads(
+    response: aiohttp.ClientResponse, reader: AnswerReader, rest_s: float
+) -> AsyncIterator[bytes]:
+    """Yield what arrives. Once the answer is complete, a closed connection or ``rest_s`` more is its end."""
+    ends: float | None = None
     while True:
+        if not reader.may_be_complete:
+            ends = None
+        elif ends is None:
+            ends = asyncio.get_running_loop().time() + rest_s
         try:
-            data = await _read(response, reader)
-        except (TimeoutError, aiohttp.ClientError):
-            if not reader.is_complete:
+            async with asyncio.timeout_at(ends):
+                data = await response.content.readany()
+        except (TimeoutError, aiohttp.ClientError) as error:
+            if reader.is_complete:
+                return
+            if ends is None or not isinstance(error, TimeoutError):
                 raise
-            return
+            # A body that merely looked complete.
+            ends = None
+            data = await response.content.readany()
         if not data:
             return
         yield data
-
-
-async def _read(response: aiohttp.ClientResponse, reader: AnswerReader) -> bytes:
-    """The next bytes, b"" at the end. Raises TimeoutError where an answer is complete and nothing follows."""
-    if reader.may_be_complete:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(REST_S):
-                return await response.content.readany()
-        if reader.is_complete:
-            raise TimeoutError
-    return await response.content.readany()
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> Any:

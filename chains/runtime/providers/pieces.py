@@ -19,6 +19,8 @@ from chains.runtime.wire.values import encode
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
+# How many seconds to wait for the usage, or for the announced end, once an answer is complete.
+REST_S = 2.0
 # What a provider reports about its answer is limited to what a Run row can store.
 MAX_FINISH_REASON_CHARS = 64
 

@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from pydantic import SecretStr
 
@@ -45,7 +45,9 @@ class ProviderConfig:
     def secrets(self) -> tuple[str, ...]:
         """Texts that may never be told to anyone, even where a provider repeats them."""
         password = urlsplit(self.proxy).password or ""
-        return (self.api_key.get_secret_value(), *self.headers.values(), self.proxy, password)
+        # Of a value such as "Bearer abc", a provider may repeat the last word only.
+        headers = [part for value in self.headers.values() for part in (value, value.split(" ")[-1])]
+        return (self.api_key.get_secret_value(), *headers, self.proxy, password, unquote(password))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,10 +154,25 @@ def _parts(url: str, what: str) -> SplitResult:
     return parts
 
 
+CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[\sA-Za-z0-9+/=]+-----END CERTIFICATE-----")
+
+
+def trusting(ca_bundle: str) -> ssl.SSLContext:
+    """A context for the certificates in ``ca_bundle``, or for the system's where that is "".
+
+    What stands around the certificates is left out: bundles have names in any alphabet there. Raises
+    ssl.SSLError and ValueError.
+    """
+    certificates = "\n".join(CERTIFICATE.findall(ca_bundle))
+    if ca_bundle and not certificates:
+        raise ValueError("no certificate")
+    return ssl.create_default_context(cadata=certificates or None)
+
+
 def check_certificates(pem: str) -> None:
     """Raises InvalidSpec unless ``pem`` has certificates in PEM form."""
     try:
-        ssl.create_default_context(cadata=pem)
+        trusting(pem)
     except (ssl.SSLError, ValueError):
         raise errors.InvalidSpec(
             "These are no certificates in PEM form ('-----BEGIN CERTIFICATE-----')."

@@ -148,10 +148,25 @@ async def test_a_finish_reason_that_means_broken_off_is_a_failure(upstream, reas
 
 
 @pytest.mark.parametrize("reason", ["error", "abort"])
-async def test_a_whole_answer_that_is_broken_off_is_tried_again(upstream, reason):
-    upstream.script(body(completion("Hal", reason)))
+async def test_a_whole_answer_that_is_broken_off_before_its_text_is_tried_again(upstream, reason):
+    upstream.script(body(completion("", reason)))
 
     assert (await run(one(upstream), streaming=False)).output == HELLO
+
+
+@pytest.mark.parametrize(
+    "said",
+    [completion("Hal", "abort"), {**completion("Hal", None), "error": {"code": 500, "message": "x"}}],
+)
+@BOTH
+async def test_half_an_answer_is_kept_and_not_paid_for_again(upstream, said, streaming):
+    upstream.script(body(said))
+    ran = Ran()
+
+    with pytest.raises(errors.ProviderFailed):
+        await run(one(upstream), streaming=streaming, into=ran)
+
+    assert ("".join(ran.said), len(upstream.requests)) == ("Hal", 1)
 
 
 @pytest.mark.parametrize(

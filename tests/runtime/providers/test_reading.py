@@ -63,6 +63,10 @@ ODD: list[Any] = [
     chunk({"content": "", "tool_calls": [], "function_call": None}),
     chunk({"tool_calls": [{"index": 0, "function": None}, None, 5]}),
     chunk({"reasoning_content": ""}),
+    chunk({}, {}),
+    chunk({}, []),
+    chunk({}, True),
+    chunk({}, "None"),
 ]
 
 

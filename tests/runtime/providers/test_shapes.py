@@ -57,6 +57,7 @@ STREAMS = {
     ),
     "another choice": events(*A, {**STOP, "choices": [{"index": 1, "delta": {"content": "x"}}]}, STOP),
     "a whole message as an event": events(completion()),
+    "the whole message again at the end": events(*A, completion()),
     "the finish chunk twice": events(*A, STOP, STOP, USED, USED),
     # Framing
     "no space after data:": events(*A, STOP, prefix=b"data:"),
@@ -104,6 +105,7 @@ WIRES = {
     "with its length": raw(events(*A, STOP), framing="length"),
     "a byte at a time": raw(*[bytes([byte]) for byte in events(*A, STOP)]),
     "cut after the finish reason": raw(events(*A, STOP, done=False), ending="cut"),
+    "pings after the finish reason": raw(events(*A, STOP, done=False), *[0.3, b": ping\n\n"] * 20),
     "held after the finish reason": raw(events(*A, STOP, done=False), ending="held"),
     "a JSON body": body(completion()),
     "a JSON body as events": body(completion(), content_type="text/event-stream"),
