@@ -7,6 +7,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.test import Client
+from django.urls import reverse
 
 from chains.models import LearnedHabit, Price, Provider
 from chains.runtime.providers.habits import SETTINGS
@@ -419,3 +420,14 @@ def test_forged_provider_fields_in_a_chain_are_ignored(editor, openai, comedian)
     editor.submit(url_of(comedian), forged=forged)
 
     assert Provider.objects.values().get(pk=openai.pk) == before
+
+
+def test_a_provider_of_a_kind_that_is_gone_is_told_so_and_breaks_no_page(admin_client, openai):
+    Provider.objects.filter(pk=openai.pk).update(kind="gone")
+
+    tested = admin_client.post(reverse("admin:chains_provider_test", args=[openai.pk]), {"model": "m"})
+    listed = admin_client.get(reverse("admin:chains_provider_models"), {"provider": "openai"})
+
+    assert (tested.status_code, listed.status_code) == (200, 200)
+    assert "There is no provider kind" in tested.content.decode()
+    assert listed.json() == {"models": []}

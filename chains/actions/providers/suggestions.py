@@ -20,8 +20,12 @@ def suggested_models(provider: Provider) -> list[str]:
     The list is kept for a minute. A provider that does not tell it has an empty one.
     """
     with borrowed_connection():
-        load_kinds([provider.kind])
         priced = list(provider.prices.values_list("model", flat=True).distinct())
+    try:
+        load_kinds([provider.kind])
+    except errors.InvalidSpec:
+        # Its kind is not installed, or not registered any more.
+        return sorted(priced)
     # A provider that was changed meanwhile is asked again.
     listed = async_to_sync(_listed.get)((provider.pk, provider.updated_at), lambda: _list(provider))
     return list(dict.fromkeys([*sorted(priced), *listed]))[:MAX_MODELS]

@@ -117,7 +117,9 @@ class _Tester:
             # Some providers show the list to nobody, or not with this key, and answer calls.
             self.is_hopeless = isinstance(error, SILENT)
             return findings.failed("Models", error, error.told)
-        self._note(None, began)
+        if names is not None:
+            # A kind without a list has sent nothing, so nothing is known yet.
+            self._note(None, began)
         self.models = names or ()
         return findings.models(names, self.target.model)
 

@@ -23,6 +23,7 @@ from chains.actions.wording import told_text
 from chains.admin.cells import VERBATIM
 from chains.admin.providers.asking import habit_words, value_words
 from chains.models import Provider
+from chains.runtime.errors import InvalidSpec
 
 MODELS_URL = "admin:chains_provider_models"
 
@@ -100,7 +101,11 @@ class TrialPages(admin.ModelAdmin):
         if request.method == "POST":
             form = context["trial_form"] = TrialForm(provider, request.POST, auto_id="trial_%s")
             if form.is_valid():
-                context |= result_of(try_out(provider, form.cleaned_data["model"]))
+                try:
+                    context |= result_of(try_out(provider, form.cleaned_data["model"]))
+                except InvalidSpec as error:
+                    # Its kind is not installed, or not registered any more.
+                    form.add_error("model", str(error))
         return TemplateResponse(request, "admin/chains/provider_test.html", context)
 
     def forget_view(self, request: HttpRequest, pk: int) -> HttpResponse:

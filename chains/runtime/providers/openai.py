@@ -9,6 +9,7 @@ import aiohttp
 import openai
 
 from chains.runtime import errors
+from chains.runtime.errors import Told
 from chains.runtime.providers.completions_model import endpoint, over_completions, over_responses
 from chains.runtime.providers.failures import failed_connection, judged, retry_after_s, told_in
 from chains.runtime.providers.habits import NEWER_NAME_HOSTS
@@ -74,6 +75,9 @@ def translate(error: Exception) -> errors.ProviderError:
     if isinstance(error, openai.APIStatusError):
         headers = error.response.headers
         return judged(told_in(error.body, error.status_code), retry_after_s=retry_after_s(headers))
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        # The proxy in between refused the connection, for example with 407.
+        return judged(Told(status=error.status, message=f"The proxy: {error.message}"))
     if isinstance(error, aiohttp.ClientConnectorError):
         return errors.ProviderUnreachable()
     if isinstance(
