@@ -49,13 +49,15 @@ def read_until(response: http.client.HTTPResponse, word: str) -> str:
 def test_a_run_of_a_killed_process_is_interrupted_at_the_next_start(start, alice_key, poem, upstream):
     upstream.script(UNFINISHED)
     first = start()
-    open_stream(first, alice_key)
+    # Kept, because a stream that nobody reads any more is closed, and so its run cancelled.
+    response = open_stream(first, alice_key)
     wait_until(Run.objects.exists)
 
     os.kill(first.process.pid, signal.SIGKILL)
     first.process.wait(10)
     run = Run.objects.get()
     assert (run.status, run.input) == ("running", {"topic": "word"})
+    response.close()
 
     start()
     run.refresh_from_db()
