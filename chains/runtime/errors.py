@@ -162,7 +162,8 @@ class ProviderError(ChainHubError):
     """``retryable``: the same request may succeed when sent again.
 
     ``retry_after_s``: how many seconds to wait before that; ``None`` where unknown. ``told`` is what the
-    provider said, if it said something.
+    provider said of the failure, if it said something. ``said`` is the answer's text so far, where it came in
+    no piece.
     """
 
     code = "provider_error"
@@ -170,6 +171,7 @@ class ProviderError(ChainHubError):
     retryable: ClassVar[bool] = False
     retry_after_s: float | None = None
     told: Told | None = None
+    said: str = ""
 
     def __init__(self, message: str = "", *, retry_after_s: float | None = None):
         super().__init__(message)

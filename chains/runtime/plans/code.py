@@ -22,7 +22,9 @@ from chains.runtime.context import ModelCall, RunContext
 from chains.runtime.names import digest
 from chains.runtime.plans.base import Input, Plan
 from chains.runtime.providers import translated_by_sdk
-from chains.runtime.providers.pieces import stored_word, usage_of
+from chains.runtime.providers.finish import finish_word, meaning_of
+from chains.runtime.providers.langchain import finish_reason_in
+from chains.runtime.providers.usage import usage_of
 from chains.runtime.registry import CustomUserType, Registered
 from chains.runtime.wire.config import CONFIGURABLE
 from chains.runtime.wire.fielderrors import field_errors
@@ -202,12 +204,14 @@ class _CallRecorder(AsyncCallbackHandler):
         generation = response.generations[0][0] if response.generations and response.generations[0] else None
         message = getattr(generation, "message", None)
         answered = getattr(message, "response_metadata", None) or {}
+        word = finish_word(finish_reason_in(answered))
         self.context.calls.append(
             ModelCall(
                 step="",
                 provider=str(encode(metadata.get("ls_provider") or "")),
                 model=str(encode(metadata.get("ls_model_name") or answered.get("model_name") or "")),
-                finish_reason=stored_word(answered.get("finish_reason") or ""),
+                finish_reason=(meaning_of(word) or word) if word else "",
+                raw_finish_reason=word,
                 usage=usage_of(message),
                 cost_usd=None,
             )

@@ -42,7 +42,13 @@ def endpoint(provider: ProviderConfig, url: str, headers: Mapping[str, str]) -> 
     """An address at the provider; its record's further headers replace those given."""
     return openai_wire.Endpoint(
         url=url,
-        headers={"Content-Type": "application/json", **headers, **provider.headers},
+        headers={
+            "Content-Type": "application/json",
+            # Packing delays the pieces of a stream.
+            "Accept-Encoding": "identity",
+            **headers,
+            **provider.headers,
+        },
         connect_s=provider.connect_s,
         proxy=provider.proxy,
         ca_bundle=provider.ca_bundle,
@@ -169,4 +175,17 @@ def over_responses(
         extra_body={"text": {"format": schema}} if schema else None,
         **params.sampling(habits),
     )
-    return LangChainModel(model=model, splits_thinking=provider.splits_thinking, habits=habits)
+    return LangChainModel(
+        model=model,
+        splits_thinking=provider.splits_thinking,
+        habits=habits,
+        tells_its_end=True,
+        finish_of=_why_it_ended,
+    )
+
+
+def _why_it_ended(metadata: Mapping[str, Any]) -> Any:
+    """Source: OpenAI API reference, "The Response object", ``status`` and ``incomplete_details``."""
+    details = metadata.get("incomplete_details")
+    reason = details.get("reason") if isinstance(details, dict) else None
+    return reason or metadata.get("status")

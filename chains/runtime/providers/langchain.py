@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,20 +13,17 @@ from langchain_core.messages.ai import UsageMetadata, add_usage
 from langchain_core.outputs import ChatGeneration
 
 from chains.runtime import errors
+from chains.runtime.providers.finish import finish_word
 from chains.runtime.providers.habits import Habits
-from chains.runtime.providers.pieces import (
-    REST_S,
-    End,
-    Piece,
-    as_text,
-    finish_reason_of,
-    stored_word,
-    usage_from_metadata,
-)
+from chains.runtime.providers.pieces import REST_S, Piece, as_text, ending, held_back
 from chains.runtime.providers.tidy import Tidy
+from chains.runtime.providers.usage import usage_from_metadata
 
-# The names under which integrations report why an answer ended.
-FINISH_NAMES = ("finish_reason", "stop_reason", "done_reason")
+
+def finish_reason_in(metadata: Mapping[str, Any]) -> Any:
+    """Why the answer ended, under the names that integrations give it."""
+    names = ("finish_reason", "stop_reason", "done_reason")
+    return next((metadata[name] for name in names if metadata.get(name)), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +31,8 @@ class LangChainModel:
     """Calls ``model`` without callbacks and tracing. ``splits_thinking`` as in ``Tidy``.
 
     ``tells_its_end``: the model always reports a finish reason, so an answer without one is cut.
-    ``answers_by_tool``: the model is forced to call a tool, whose arguments are the answer.
+    ``answers_by_tool``: the model is forced to call a tool, whose arguments are the answer. ``finish_of``
+    returns the finish reason in the metadata of a message, ``None`` where there is none.
     """
 
     model: BaseChatModel
@@ -42,6 +40,7 @@ class LangChainModel:
     habits: Habits | None = None
     tells_its_end: bool = False
     answers_by_tool: bool = False
+    finish_of: Callable[[Mapping[str, Any]], Any] = finish_reason_in
 
     async def pieces(
         self, messages: list[BaseMessage], *, streaming: bool
@@ -53,18 +52,24 @@ class LangChainModel:
     async def _pieces(
         self, messages: list[BaseMessage], *, streaming: bool
     ) -> AsyncGenerator[Sequence[Piece], None]:
-        answer = _Answer(Tidy(self.splits_thinking), self.tells_its_end)
+        answer = _Answer(Tidy(self.splits_thinking), self.tells_its_end, self.finish_of)
         if streaming and self._can_stream:
-            async with aclosing(self.model._astream(messages)) as source:  # type: ignore[type-var]
-                async for chunk in _until_silent(source, answer):
-                    if piece := answer.piece(chunk):
-                        yield [piece]
+            try:
+                async with aclosing(self.model._astream(messages)) as source:  # type: ignore[type-var]
+                    async for chunk in _until_silent(source, answer):
+                        if piece := answer.piece(chunk):
+                            yield [piece]
+            except Exception:
+                if rest := held_back(answer.tidy):
+                    yield rest
+                raise
         else:
             result = await self.model._agenerate(messages)
             for generation in result.generations[:1]:
                 answer.note(result.llm_output or {})
                 if piece := answer.piece(generation):
                     yield [piece]
+        yield held_back(answer.tidy)
         yield answer.end()
 
     @property
@@ -95,6 +100,7 @@ class _Answer:
 
     tidy: Tidy
     tells_its_end: bool
+    finish_of: Callable[[Mapping[str, Any]], Any]
     began: bool = False
     finish_reason: str = ""
     usage: UsageMetadata | None = None
@@ -119,28 +125,18 @@ class _Answer:
         return None
 
     def end(self) -> list[Piece]:
-        """The last pieces; raises ProviderCut where a model that always reports its end did not."""
+        """The last piece; raises ProviderCut where a model that always reports its end did not."""
         if not self.began:
             raise errors.ProviderGarbage()
         if not self.finish_reason and self.tells_its_end:
             raise errors.ProviderCut()
-        text, reasoning = self.tidy.rest()
-        rest = [Piece(text=text, reasoning=reasoning)] if text or reasoning else []
-        reason = finish_reason_of(self.finish_reason)
-        end = End(
-            finish_reason="tool_calls" if self.calls_tools and not self.finish_reason else reason,
-            raw_finish_reason=self.finish_reason,
-            usage=usage_from_metadata(self.usage) if self.usage else None,
-            metadata=self.metadata,
-        )
-        return [*rest, Piece(end=end)]
+        usage = usage_from_metadata(self.usage) if self.usage else None
+        calls = self.calls_tools
+        return [ending(self.finish_reason, calls_tools=calls, usage=usage, metadata=self.metadata)]
 
     def note(self, metadata: Mapping[str, Any]) -> None:
-        for name, value in metadata.items():
-            if name in FINISH_NAMES:
-                self.finish_reason = stored_word(value) if value else self.finish_reason
-            if value is not None:
-                self.metadata[name] = value
+        self.finish_reason = finish_word(self.finish_of(metadata)) or self.finish_reason
+        self.metadata.update((name, value) for name, value in metadata.items() if value is not None)
 
 
 def _without_metadata(message: AIMessage, *, content: str | None, reasoning: str) -> AIMessageChunk:

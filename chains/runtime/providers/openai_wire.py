@@ -7,20 +7,21 @@ cost several times as much as the call itself.
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import aiohttp
 
 from chains.runtime.errors import ProviderGarbage
-from chains.runtime.providers.completions import AnswerReader
+from chains.runtime.providers.answers import AnswerReader
 from chains.runtime.providers.failures import failure_in, judged, retry_after_s, told_in
 from chains.runtime.providers.pieces import REST_S, Piece
 from chains.runtime.providers.reach import trusting
 from chains.runtime.providers.sse import NotJSON, decoded
+from chains.runtime.providers.unpacking import Unpacker
 from concurrency.loops import per_loop
 
 MAX_REFUSAL_BYTES = 64 * 1024
@@ -45,6 +46,8 @@ async def _kept_session() -> AsyncGenerator[aiohttp.ClientSession, None]:
         # says.
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
+        # ``unpacking`` looks at what a body is.
+        auto_decompress=False,
         read_bufsize=2**18,
         max_line_size=2**16,
         max_field_size=2**16,
@@ -93,13 +96,18 @@ class Endpoint:
         """
         reader = AnswerReader(splits_thinking)
         async with self._post(body) as response:
-            async for data in _reads(response, reader, self.rest_s):
-                if pieces := reader.add(data):
+            answer = _Body(response, reader, self.rest_s)
+            try:
+                while not reader.is_over and (data := await answer.read()):
+                    if pieces := reader.add(data):
+                        answer.went_on()
+                        yield pieces
+                    if reader.fault:
+                        raise reader.fault
+            except aiohttp.ClientError:
+                if pieces := reader.broken_off():
                     yield pieces
-                if reader.fault:
-                    raise reader.fault
-                if reader.is_over:
-                    break
+                raise
         if pieces := reader.finish():
             yield pieces
         if reader.fault:
@@ -107,12 +115,10 @@ class Endpoint:
 
     async def value(self) -> Any:
         """Get the address and return the JSON value there; raises ProviderError, and aiohttp's exceptions."""
-        data = b""
         async with self._request("GET") as response:
-            async for more in response.content.iter_any():
-                data += more
-                if len(data) > MAX_VALUE_BYTES:
-                    raise ProviderGarbage()
+            data = await _read(response, MAX_VALUE_BYTES + 1)
+        if len(data) > MAX_VALUE_BYTES:
+            raise ProviderGarbage()
         try:
             value = decoded(data)
         except NotJSON:
@@ -145,42 +151,79 @@ class Endpoint:
             yield response
 
 
-async def _reads(
-    response: aiohttp.ClientResponse, reader: AnswerReader, rest_s: float
-) -> AsyncIterator[bytes]:
-    """Yield what arrives. Once the answer is complete, a closed connection or ``rest_s`` more is its end."""
-    ends: float | None = None
-    while True:
-        if not reader.may_be_complete:
-            ends = None
-        elif ends is None:
-            ends = asyncio.get_running_loop().time() + rest_s
+@dataclass(slots=True)
+class _Body:
+    """The body of an answer as it arrives.
+
+    Once the answer is complete, a connection that closes, or ``rest_s`` in which it does not go on, is its
+    end.
+    """
+
+    response: aiohttp.ClientResponse
+    reader: AnswerReader
+    rest_s: float
+    _parts: Iterator[bytes] = field(default_factory=lambda: iter(()))
+    _unpacker: Unpacker = field(default_factory=Unpacker)
+    # When the answer ends, in seconds of the loop's clock; ``None`` while it may not be complete.
+    _ends: float | None = None
+
+    async def read(self) -> bytes:
+        """The next part, b"" at the end; raises aiohttp's exceptions."""
+        while True:
+            for part in self._parts:
+                if self._unpacker.is_packed:
+                    # A little packed data may be much content, which must not keep the loop.
+                    await asyncio.sleep(0)
+                if part:
+                    return part
+            if not (data := await self._arrived()):
+                return b""
+            self._parts = self._unpacker.add(data)
+
+    def went_on(self) -> None:
+        """The answer has new content, so its rest may take as long again."""
+        self._ends = None
+
+    async def _arrived(self) -> bytes:
+        content = self.response.content
+        if not self.reader.may_be_complete:
+            self._ends = None
+            return await content.readany()
+        if content.at_eof():
+            return b""
+        loop = asyncio.get_running_loop()
+        self._ends = self._ends or loop.time() + self.rest_s
         try:
-            async with asyncio.timeout_at(ends):
-                data = await response.content.readany()
+            async with asyncio.timeout_at(self._ends):
+                return await content.readany()
         except (TimeoutError, aiohttp.ClientError) as error:
-            if reader.is_complete:
-                return
-            if ends is None or not isinstance(error, TimeoutError):
+            if self.reader.is_complete:
+                return b""
+            if not isinstance(error, TimeoutError):
                 raise
             # A body that merely looked complete.
-            ends = None
-            data = await response.content.readany()
-        if not data:
-            return
-        yield data
+            return await content.readany()
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> Any:
     """The JSON body of a refusal, or its text; as far as it is read in time."""
-    data = b""
     try:
-        async with asyncio.timeout(REST_S):
-            while len(data) < MAX_REFUSAL_BYTES and (more := await response.content.readany()):
-                data += more
-    except (TimeoutError, aiohttp.ClientError):
-        pass
-    try:
-        return decoded(data)
+        return decoded(await _read(response, MAX_REFUSAL_BYTES, within_s=REST_S))
     except NotJSON as error:
         return error.text
+
+
+async def _read(response: aiohttp.ClientResponse, most: int, *, within_s: float | None = None) -> bytes:
+    """The first ``most`` bytes of a body; with ``within_s``, as far as they arrive in time."""
+    data, unpacker = b"", Unpacker()
+    try:
+        async with asyncio.timeout(within_s):
+            while len(data) < most and (more := await response.content.readany()):
+                for part in unpacker.add(more):
+                    data += part
+                    if len(data) >= most:
+                        break
+    except (TimeoutError, aiohttp.ClientError):
+        if within_s is None:
+            raise
+    return data[:most]

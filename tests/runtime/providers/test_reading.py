@@ -10,7 +10,7 @@ import pytest
 
 from chains.runtime.errors import ChainHubError
 from chains.runtime.pricing import Usage
-from chains.runtime.providers.completions import AnswerReader
+from chains.runtime.providers.answers import AnswerReader
 from chains.runtime.providers.pieces import Piece
 from tests.upstream.completions import chunk, completion, events
 
