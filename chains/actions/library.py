@@ -1,6 +1,6 @@
 """Looks up in the database the records that steps refer to, and makes plans from them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.db.models import F
@@ -29,7 +29,7 @@ class DatabaseLibrary:
     def __init__(self, references: Iterable[Reference]):
         slugs = {ref.provider for ref in references if isinstance(ref, Target)}
         self._providers, self._learned = _providers(slugs)
-        self._prices = _prices(self._providers.values())
+        self._prices = _prices({provider.pk: slug for slug, provider in self._providers.items()})
 
     def prompt(self, ref: PromptRef) -> FoundPrompt:
         prompt = Prompt.objects.filter(slug=ref.slug).first()
@@ -75,15 +75,15 @@ def _providers(slugs: set[str]) -> tuple[dict[str, Provider], Learned]:
     return found, learned
 
 
-def _prices(providers: Any) -> dict[tuple[str, str], pricing.Price]:
-    rows = Price.objects.filter(provider__in=list(providers)).valid_now().select_related("provider")
+def _prices(slugs: Mapping[int, str]) -> dict[tuple[str, str], pricing.Price]:
+    """The prices that are valid now; ``slugs`` names the providers by their ids."""
     return {
-        (row.provider.slug, row.model): pricing.Price(
+        (slugs[row.provider_id], row.model): pricing.Price(
             input_usd=row.input_usd,
             cached_input_usd=row.cached_input_usd,
             output_usd=row.output_usd,
         )
-        for row in rows
+        for row in Price.objects.filter(provider__in=list(slugs)).valid_now()
     }
 
 

@@ -106,6 +106,9 @@ class RunOwner:
             await _give_connections_back()
 
     async def _emit(self, event: Event) -> None:
+        if self.execution.mode == "whole":
+            # Whoever asked for the whole answer waits for its end only, and each event would wake it.
+            return
         if isinstance(event, Chunk):
             if self.first_token_ms is None:
                 self.first_token_ms = self.context.elapsed_ms

@@ -177,18 +177,16 @@ class _Attempt:
         # Only content ends this limit: comments and empty pieces do not extend it.
         due: float | None = time.monotonic() + (provider.first_token_s if streams else provider.answer_s)
         async with aclosing(self.model.pieces(messages, streaming=streams)) as source:
-            while True:
+            while self.end is None:
                 limit_s = due - time.monotonic() if due else provider.chunk_s
                 pieces = await guarded(provider, anext(source, None), limit_s)
                 if pieces is None:
-                    break
+                    raise errors.ProviderCut()
                 for piece in pieces:
                     self._note(piece)
                 if streams and self.began:
                     due = None
                 yield pieces
-        if self.end is None:
-            raise errors.ProviderCut()
 
     @property
     def _streams(self) -> bool:

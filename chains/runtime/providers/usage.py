@@ -88,7 +88,9 @@ def _numbers(counted: Mapping[str, Any]) -> dict[str, int]:
                 told.setdefault(name, count)
     for usual, names in NAMES_IN_DETAILS.items():
         details = counted.get(usual) or counted.get(SAME_DETAILS[usual])
-        for spelling, name in names.items() if isinstance(details, dict) else ():
+        if not isinstance(details, dict):
+            continue
+        for spelling, name in names.items():
             if (count := tokens(details.get(spelling))) is not None:
                 told[name] = count
     return told
