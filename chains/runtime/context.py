@@ -98,7 +98,7 @@ class RunContext:
     seconds of the monotonic clock. ``calls`` collects the model calls that have ended, answered or not.
     ``said`` has the text of the latest answer so far, also of one that breaks off. ``lessons`` collects what
     refusals taught. ``shows_parts``: the caller asked for inner steps, so every step streams and emits its
-    parts.
+    parts. ``is_watched``: somebody reads the events that come before the run's end.
     """
 
     emit: Callable[[Event], Awaitable[None]]
@@ -108,6 +108,7 @@ class RunContext:
     said: list[str] = field(default_factory=list)
     lessons: list[Taught] = field(default_factory=list)
     shows_parts: bool = False
+    is_watched: bool = True
     backoff: Backoff = Backoff()
 
     @property

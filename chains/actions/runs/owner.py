@@ -46,6 +46,8 @@ class RunOwner:
             began=self.began,
             deadline=self.began + admitted.plan.run_timeout_s,
             backoff=Backoff(first_s=settings.PROVIDER_BACKOFF_SECONDS),
+            # Whoever asked for a whole answer waits for its end only, and each event would wake it.
+            is_watched=admitted.call.door.mode != "whole",
         )
         self.execution = Execution(
             plan=admitted.plan,
@@ -106,9 +108,6 @@ class RunOwner:
             await _give_connections_back()
 
     async def _emit(self, event: Event) -> None:
-        if self.execution.mode == "whole":
-            # Whoever asked for the whole answer waits for its end only, and each event would wake it.
-            return
         if isinstance(event, Chunk):
             if self.first_token_ms is None:
                 self.first_token_ms = self.context.elapsed_ms

@@ -319,6 +319,8 @@ class _Attempt:
         )
 
     async def _emit(self, status: Literal["started", "finished"]) -> None:
+        if not self.context.is_watched:
+            return
         await self.context.emit(
             Call(
                 path=self.path,

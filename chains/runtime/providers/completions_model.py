@@ -67,15 +67,12 @@ class CompletionsModel:
     habits: Habits
     splits_thinking: bool
 
-    async def pieces(
+    def pieces(
         self, messages: list[BaseMessage], *, streaming: bool
     ) -> AsyncGenerator[Sequence[Piece], None]:
         body = self._body(messages, streaming=streaming)
         answer = self.endpoint.pieces(body, splits_thinking=self.splits_thinking)
-        by_tool = self._asks_schema("tool")
-        async with aclosing(answer):
-            async for pieces in answer:
-                yield [as_text(piece) for piece in pieces] if by_tool else pieces
+        return _as_texts(answer) if self._asks_schema("tool") else answer
 
     def _body(self, messages: list[BaseMessage], *, streaming: bool) -> dict[str, Any]:
         # Not validated, as that is done already.
@@ -108,6 +105,14 @@ class CompletionsModel:
 
     def _asks_schema(self, mode: str) -> bool:
         return self.params.json_schema is not None and self.habits.json_schema == mode
+
+
+async def _as_texts(
+    answer: AsyncGenerator[Sequence[Piece], None],
+) -> AsyncGenerator[Sequence[Piece], None]:
+    async with aclosing(answer):
+        async for pieces in answer:
+            yield [as_text(piece) for piece in pieces]
 
 
 def _with_system_text(messages: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:

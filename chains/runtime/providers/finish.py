@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 from chains.runtime.errors import ProviderFailed
@@ -45,6 +46,7 @@ def finish_word(reason: Any) -> str:
     return str(encode(str(reason)))[:MAX_FINISH_REASON_CHARS]
 
 
+@lru_cache(maxsize=256)
 def meaning_of(word: str) -> FinishReason | None:
     """OpenAI's word for a provider's finish reason; an unknown word is a ``stop``.
 

@@ -7,8 +7,8 @@ cost several times as much as the call itself.
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -95,11 +95,13 @@ class Endpoint:
         Raises ProviderError, and aiohttp's exceptions.
         """
         reader = AnswerReader(splits_thinking)
-        async with self._post(body) as response:
+        data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+        async with await self._request("POST", data) as response:
+            await _raise_for_status(response)
             answer = _Body(response, reader, self.rest_s)
             try:
-                while not reader.is_over and (data := await answer.read()):
-                    if pieces := reader.add(data):
+                while not reader.is_over and (part := await answer.read()):
+                    if pieces := reader.add(part):
                         answer.went_on()
                         yield pieces
                     if reader.fault:
@@ -115,7 +117,8 @@ class Endpoint:
 
     async def value(self) -> Any:
         """Get the address and return the JSON value there; raises ProviderError, and aiohttp's exceptions."""
-        async with self._request("GET") as response:
+        async with await self._request("GET") as response:
+            await _raise_for_status(response)
             data = await _read(response, MAX_VALUE_BYTES + 1)
         if len(data) > MAX_VALUE_BYTES:
             raise ProviderGarbage()
@@ -127,28 +130,30 @@ class Endpoint:
             raise judged(told)
         return value
 
-    def _post(self, body: Mapping[str, Any]) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
-        return self._request("POST", data)
-
-    @asynccontextmanager
-    async def _request(self, method: str, data: bytes | None = None) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _request(self, method: str, data: bytes | None = None) -> AbstractAsyncContextManager[Any]:
+        """A request, to be entered for its response; the status is not judged yet."""
         session = await _sessions().get()
-        timeout = aiohttp.ClientTimeout(total=None, connect=self.connect_s)
-        async with session.request(
+        return session.request(
             method,
             self.url,
             data=data,
             headers=self.headers,
-            timeout=timeout,
+            timeout=_timeout(self.connect_s),
             allow_redirects=False,
             proxy=self.proxy or None,
             ssl=tls(self.ca_bundle) if self.ca_bundle else True,
-        ) as response:
-            if not 200 <= response.status < 300:
-                told = told_in(await _refusal(response), response.status)
-                raise judged(told, retry_after_s=retry_after_s(response.headers))
-            yield response
+        )
+
+
+@cache
+def _timeout(connect_s: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, connect=connect_s)
+
+
+async def _raise_for_status(response: aiohttp.ClientResponse) -> None:
+    if not 200 <= response.status < 300:
+        told = told_in(await _refusal(response), response.status)
+        raise judged(told, retry_after_s=retry_after_s(response.headers))
 
 
 @dataclass(slots=True)

@@ -38,13 +38,13 @@ DETAILS = ("cached", "cache_written", "audio_in", "reasoning", "audio_out")
 
 def tokens(value: Any) -> int | None:
     """A number of tokens; ``None`` for anything that is none, such as a word or a fraction."""
+    if type(value) is int:
+        return value if 0 <= value <= MAX_TOKENS else None
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
         value = int(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_TOKENS:
-        return None
-    return value
+    return tokens(value) if type(value) is int else None
 
 
 @dataclass(slots=True)

@@ -199,13 +199,15 @@ class PlannedStep:
         self, values: Mapping[str, Any], context: RunContext, *, path: str, streaming: bool
     ) -> AsyncGenerator[Any, None]:
         """Yield the pieces of ``run``, and emit the events of the step's start and end."""
-        await context.emit(self._event("started", context, path, input=values))
+        if context.is_watched:
+            await context.emit(self._event("started", context, path, input=values))
         emitted = []
         async with aclosing(self.run(values, context, path=path, streaming=streaming)) as pieces:
             async for piece in pieces:
                 emitted.append(piece)
                 yield piece
-        await context.emit(self._event("finished", context, path, output=self.whole(emitted)))
+        if context.is_watched:
+            await context.emit(self._event("finished", context, path, output=self.whole(emitted)))
 
     def _event(
         self, status: Literal["started", "finished"], context: RunContext, path: str, **data: Any

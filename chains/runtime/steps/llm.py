@@ -283,14 +283,16 @@ class PlannedLLM(PlannedStep):
         answer = self.model.answers(path, messages, context, streaming=streaming)
         if context.shows_parts:
             return _Parts(step=self, path=path, context=context).pieces(values, messages, answer)
-        return self.pieces_of(answer, call_id=str(uuid4()))
+        return self.pieces_of(answer)
 
-    async def pieces_of(self, answer: Answer, *, call_id: str) -> AsyncGenerator[Any, None]:
+    async def pieces_of(self, answer: Answer, *, call_id: str = "") -> AsyncGenerator[Any, None]:
         """Yield pieces of the output: the model's answer after the parser.
 
         Raises AnswerEmpty where the model gave no text, OutputInvalid where it does not fit the parser.
         """
-        said = _Said(may_call_tools=self.parser.kind == "message")
+        gives_messages = self.parser.kind == "message"
+        call_id = call_id or (str(uuid4()) if gives_messages else "")
+        said = _Said(may_call_tools=gives_messages)
         async with aclosing(answer):
             async for pieces in answer:
                 for piece in pieces:
@@ -298,7 +300,7 @@ class PlannedLLM(PlannedStep):
                     if self.parser.kind == "text":
                         if piece.text:
                             yield piece.text
-                    elif self.parser.kind == "message":
+                    elif gives_messages:
                         yield _with_id(piece.message(), call_id)
         if self.parser.kind not in ("text", "message"):
             yield self._parsed(said)
