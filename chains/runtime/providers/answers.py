@@ -1,6 +1,5 @@
 """Reads answers to requests for chat completions: from bytes, which may end anywhere, to pieces."""
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from typing import Any, Literal
 from chains.runtime import errors
 from chains.runtime.errors import Told
 from chains.runtime.providers.completions import Chat
-from chains.runtime.providers.failures import failure_in, judged, told_in
+from chains.runtime.providers.failures import failure_in, judged
 from chains.runtime.providers.pieces import Piece
 from chains.runtime.providers.sse import DONE, EventStream, NotJSON, ServerEvent, values_in
 from chains.runtime.providers.tidy import Tidy
@@ -18,7 +17,8 @@ from chains.runtime.providers.tidy import Tidy
 MAX_BODY_BYTES = 8 * 1024 * 1024
 # A stream has some 300 bytes for each token.
 MAX_STREAM_BYTES = 128 * 1024 * 1024
-MAX_EXCERPT_CHARS = 500
+# How much of what is no answer is kept for staff: more than is shown, so that no key is cut before it is hidden.
+MAX_EXCERPT_BYTES = 4000
 BOM = b"\xef\xbb\xbf"
 SPACE = b" \t\r\n"
 # The text of a message in a body that was cut off.
@@ -36,8 +36,8 @@ class AnswerReader:
     fault: errors.ChainHubError | None = None
     # The last event was read; what follows is of no interest.
     is_over: bool = False
-    # The first value that belongs to no answer.
-    _rubbish: Any = None
+    _has_rubbish: bool = False
+    _start: bytes = b""
     _form: Literal["unknown", "events", "body"] = "unknown"
     _events: EventStream = field(default_factory=EventStream)
     _body: bytearray = field(default_factory=bytearray)
@@ -70,7 +70,7 @@ class AnswerReader:
                 self._body = bytearray(begin)
                 return []
             self._form = "body" if begin[:1] in (b"{", b"[", b"<") else "events"
-            data, self._body = begin, bytearray()
+            data, self._body, self._start = begin, bytearray(), begin[:MAX_EXCERPT_BYTES]
         if self._size > (MAX_BODY_BYTES if self._form == "body" else MAX_STREAM_BYTES):
             self.fault = errors.OutputInvalid("The model's answer is longer than ChainHub keeps.")
             return self._chat.rest()
@@ -88,7 +88,7 @@ class AnswerReader:
         pieces = self._rest()
         if self.fault is not None:
             return pieces
-        if not self._chat.began and (self._rubbish is not None or not self.is_over):
+        if not self._chat.began and (self._has_rubbish or not self.is_over):
             self.fault = self._garbage()
         elif not self.is_over and not self._chat.finish_reason:
             self.fault = errors.ProviderCut()
@@ -113,13 +113,8 @@ class AnswerReader:
         return value if isinstance(value, str) else ""
 
     def _garbage(self) -> errors.ProviderGarbage:
-        said = (
-            self._rubbish if self._rubbish is not None else bytes(self._body[:1000]).decode(errors="replace")
-        )
         fault = errors.ProviderGarbage()
-        fault.told = Told(message=said) if isinstance(said, str) else told_in(said)
-        if fault.told == Told():
-            fault.told = Told(message=json.dumps(said, ensure_ascii=False)[:MAX_EXCERPT_CHARS])
+        fault.told = Told(message=" ".join(self._start.decode(errors="replace").split()))
         return fault
 
     def _rest(self) -> list[Piece]:
@@ -180,8 +175,7 @@ class AnswerReader:
     def _of_value(self, value: Any, *, name: str = "", is_body: bool = False) -> Piece | None:
         """What a value says; text that stands beside a failure is paid for, and comes before it."""
         piece = self._chat.piece(value, is_body=is_body) if isinstance(value, dict) else None
-        if self._rubbish is None and (not isinstance(value, dict) or "choices" not in value):
-            self._rubbish = value or ""
+        self._has_rubbish = self._has_rubbish or not isinstance(value, dict) or "choices" not in value
         told = failure_in(value, name=name)
         self.fault = judged(told) if told else self._chat.fault
         return piece

@@ -9,9 +9,9 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from langchain_core.messages import BaseMessage
 
@@ -21,7 +21,7 @@ from chains.runtime.events import Call
 from chains.runtime.names import digest
 from chains.runtime.pricing import cost_usd
 from chains.runtime.providers import build_model, kind_of, load_kinds
-from chains.runtime.providers.failures import masked
+from chains.runtime.providers.failures import masked, without
 from chains.runtime.providers.habits import Lesson, Refused, applied, lesson
 from chains.runtime.providers.pieces import ChatModel, End, Piece
 from chains.runtime.providers.reach import ModelParams, PlanTarget, ProviderConfig, places_at
@@ -62,10 +62,7 @@ class GuardedModel:
     @cached_property
     def key(self) -> str:
         """Cache key: equal where the same models can be used again. A digest, so it reveals no credential."""
-        reach = [
-            [t.model, {**vars(t.provider), "api_key": t.provider.api_key.get_secret_value()}, t.learned]
-            for t in self.targets
-        ]
+        reach = [[t.model, _fields_of(t.provider), t.learned] for t in self.targets]
         return digest([encode(reach), encode(vars(self.params))])
 
     async def answers(
@@ -91,6 +88,11 @@ class GuardedModel:
             except errors.ProviderError:
                 if attempt.began or index == last:
                     raise
+
+
+def _fields_of(provider: ProviderConfig) -> dict[str, Any]:
+    values = {each.name: getattr(provider, each.name) for each in fields(provider)}
+    return {**values, "api_key": provider.api_key.get_secret_value()}
 
 
 class _KeptModels:
@@ -198,7 +200,8 @@ class _Attempt:
 
     def _note(self, piece: Piece) -> None:
         if piece.end is not None:
-            self.end = piece.end
+            self.end = self._without_secrets(piece.end)
+            piece.end = self.end
             self._end_try("answered")
             self._keep_lessons()
             return
@@ -216,6 +219,17 @@ class _Attempt:
         if self.size > MAX_ANSWER_CHARS:
             raise errors.OutputInvalid("The model's answer is longer than ChainHub keeps.")
 
+    def _without_secrets(self, end: End) -> End:
+        """A provider may repeat a credential in any of its words."""
+        secrets = self.target.provider.secrets
+        words = {name: value for name, value in end.metadata.items() if isinstance(value, str)}
+        said = " ".join((end.raw_finish_reason, *words.values()))
+        if without(said, secrets) == said:
+            return end
+        clean = {name: without(value, secrets) for name, value in words.items()}
+        raw = without(end.raw_finish_reason, secrets)
+        return replace(end, raw_finish_reason=raw, metadata={**end.metadata, **clean})
+
     # --- Tries ---------------------------------------------------------------------------------
 
     def _begin_try(self) -> None:
@@ -230,6 +244,11 @@ class _Attempt:
     ) -> None:
         self.is_trying = False
         told = getattr(error, "told", None)
+        if said := getattr(error, "said", ""):
+            self.context.said[:] = [said]
+            self.first_ms = (
+                self.first_ms if self.first_ms is not None else self.context.elapsed_ms - self.started_ms
+            )
         self.tries.append(
             Try(
                 started_ms=self.started_ms,
@@ -281,10 +300,12 @@ class _Attempt:
 
     def _doubt(self) -> None:
         """Ask as if nothing had been learned: the provider may have changed, which shows in odd failures."""
-        if self.model.habits is None or not self.target.learned:
+        # The address is not doubted: a wrong one is refused for good, and that teaches the right one.
+        kept = {habit: value for habit, value in self.target.learned.items() if habit == "api"}
+        if self.model.habits is None or kept == self.target.learned:
             return
-        self.doubted = [Lesson(habit=habit, value=None) for habit in self.target.learned]
-        self._ask_by({})
+        self.doubted = [Lesson(habit=habit, value=None) for habit in self.target.learned if habit not in kept]
+        self._ask_by(kept)
 
     def _ask_by(self, learned: Mapping[str, str]) -> None:
         self.target = replace(self.target, learned=learned)

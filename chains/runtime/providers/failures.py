@@ -31,10 +31,24 @@ STATUS_OF_WORDS: Mapping[str, int] = {
         "contentpolicyviolation",
         402: "billingerror",
         413: "requesttoolarge",
+        404: "modelnotexist",
         408: "timeout requesttimeout timeouterror conflict",
     }.items()
     for word in words.split()
 }
+# Numbers that are no HTTP status. Sources: Zhipu's "Error codes", Baidu Qianfan's "Error codes".
+STATUS_OF_NUMBERS: Mapping[str, int] = {
+    number: status
+    for status, numbers in {
+        401: "1000 1001 1002 1003 1004 110 111 13 14",
+        402: "1113 19",
+        429: "1302 1303 1305 17 18 336501 336502",
+        400: "1210 1211 1212 1213 1214 1261 336003 336007",
+    }.items()
+    for number in numbers.split()
+}
+# Source: MiniMax's "Error codes", of the object ``base_resp``.
+STATUS_OF_BASE_RESP = {1002: 429, 1041: 429, 2056: 429, 1004: 401, 2049: 401, 1008: 402, 1039: 413, 2013: 400}
 NO_CREDIT = re.compile(
     r"insufficient[ _]?(quota|balance|credits?|funds)|billing[ _](hard|not)"
     r"|credit balance is too low|not enough credits|out of credits|payment[ _]required",
@@ -47,7 +61,18 @@ CONTEXT_TOO_LONG = re.compile(
     r"|input token count|too many (input |prompt )?tokens|string[ _](too long|above[ _]max[ _]length)"
     r"|reduce the (length|size) of (the|your) (messages|prompt|input)|input length .{0,40}exceed"
     r"|(prompt|input) (tokens?|length) .{0,80}(exceed|too l|maximum|greater|limit)"
-    r"|(exceed|greater than|more than).{0,60}(max\w* (input|prompt) (tokens|length)|max\w* number of tokens)",
+    r"|(exceed|greater than|more than|longer than).{0,60}"
+    r"(max\w* (input|prompt|message|model) (tokens|length)|max\w* number of tokens|model token limit"
+    r"|max message tokens)"
+    r"|max\w* prompt length|range of input length|number of tokens in the (prompt|input)"
+    r"|\binputs?\W{0,2} tokens? \+ \W?max_new_tokens",
+    re.IGNORECASE,
+)
+WRONG_KEY = re.compile(
+    r"(invalid|incorrect|wrong|missing|expired|no|malformed|illegal) "
+    r"(api[ _-]?key|access[ _-]?key|authentication|credentials?)\b"
+    r"|api[ _-]?key.{0,30}(not valid|invalid|expired|not found|missing|incorrect|required|revoked|disabled)"
+    r"|api_?key_?invalid|unauthori[sz]ed|authentication (failed|failure|error|required)",
     re.IGNORECASE,
 )
 # A body that is too large is refused with this status, whatever its words are.
@@ -57,7 +82,8 @@ BY_LENGTH = frozenset({400, 413, 422, 500})
 
 
 KEY_LIKE = re.compile(
-    r"\b(?:(?:sk|pk|rk|gsk|xai)[-_]|AIza|Bearer\s+)[\w\-*.]{6,}|\b[A-Za-z0-9]{32,}\b", re.IGNORECASE
+    r"\b(?:(?:sk|pk|rk|gsk|xai)[-_]|AIza|(?:Bearer|Basic)\s+)[\w\-*.+/=]{6,}|\b[A-Za-z0-9]{32,}\b",
+    re.IGNORECASE,
 )
 
 
@@ -72,12 +98,17 @@ def masked(told: Told, *secrets: str) -> Told:
     )
 
 
-def _mask(text: str, secrets: Iterable[str]) -> str:
+def without(text: str, secrets: Iterable[str]) -> str:
+    """The text without these secrets; shorter ones than four characters would hide too much."""
     # The longest first: one secret may stand in another.
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= 4:
             text = text.replace(secret, "…")
-    return KEY_LIKE.sub("…", text)
+    return text
+
+
+def _mask(text: str, secrets: Iterable[str]) -> str:
+    return KEY_LIKE.sub("…", without(text, secrets))
 
 
 def _bounded(text: str, most: int = MAX_TOLD_CHARS) -> str:
@@ -97,13 +128,16 @@ def failure_in(value: Any, *, name: str = "") -> Told | None:
         return told_in(value)
     if not isinstance(value, dict):
         return told_in(value) if name == "error" else None
-    if _is_error(value.get("error")) or value.get("object") == "error" or name == "error":
+    has_answer = value.get("choices") is not None
+    if name == "error" or "error" in (value.get("object"), value.get("type")):
         return told_in(value)
-    if value.get("type") == "error" or (value.get("choices") is None and _is_flat_error(value)):
+    if _is_error(value.get("error"), has_answer=has_answer) or (not has_answer and _is_flat_error(value)):
         return told_in(value)
     base = value.get("base_resp")
     if isinstance(base, dict) and base.get("status_code") not in (0, None):
-        return _told({"code": base.get("status_code"), "message": base.get("status_msg")})
+        code = base.get("status_code")
+        told = _told({"code": code, "message": base.get("status_msg")})
+        return replace(told, status=STATUS_OF_BASE_RESP.get(code) if isinstance(code, int) else None)
     return None
 
 
@@ -136,37 +170,46 @@ def told_of(error: Exception) -> tuple[Told, Mapping[str, str]]:
     return told, headers if isinstance(headers, Mapping) else {}
 
 
+# The names under which servers tell of a failure.
+MESSAGES = ("message", "msg", "detail", "error", "error_msg", "error_message", "errorMessage")
+CODES = ("code", "error_code", "errorCode")
+
+
 def _told(inner: Mapping[str, Any]) -> Told:
-    message = next((inner[name] for name in ("message", "msg", "detail", "error") if inner.get(name)), "")
-    kind = inner.get("type") or inner.get("status") or ""
-    param = inner.get("param") or inner.get("loc") or ""
-    code = inner.get("code")
+    code = _first(inner, CODES)
+    statuses = map(_status, (code, inner.get("status"), inner.get("status_code")))
     return Told(
-        status=next(
-            (n for n in map(_status, (code, inner.get("status"), inner.get("status_code"))) if n), None
-        ),
+        status=next((status for status in statuses if status), None),
         code="" if code is None else _text(code),
-        type=_text(kind),
-        param=_text(param),
-        message=_text(message),
+        type=_text(inner.get("type") or inner.get("__type") or inner.get("status") or ""),
+        param=_text(inner.get("param") or inner.get("loc") or ""),
+        message=_text(_first(inner, MESSAGES) or ""),
     )
+
+
+def _first(inner: Mapping[str, Any], names: Iterable[str]) -> Any:
+    return next((inner[name] for name in names if inner.get(name)), None)
 
 
 # Some gateways send such codes with every answer.
 NO_FAULT = (None, "", 0, "0", 200, "200", "ok", "success", False)
 
 
-def _is_error(error: Any) -> bool:
+def _is_error(error: Any, *, has_answer: bool) -> bool:
+    """Whether the value under ``error`` tells of one; beside an answer it may say that there is none."""
     if isinstance(error, dict):
-        return any(error.values()) and error.get("code", "?") not in NO_FAULT[2:]
+        return any(error.values()) and (not has_answer or error.get("code", "?") not in NO_FAULT[2:])
     return bool(error)
 
 
 def _is_flat_error(value: Mapping[str, Any]) -> bool:
     """An error object without an ``error`` around it, such as ``{"message": …, "code": 500}``."""
-    if not isinstance(value.get("message") or value.get("msg"), str):
+    if value.get("success") is False or value.get("errors") or isinstance(value.get("detail"), str | list):
+        return True
+    if not isinstance(_first(value, MESSAGES), str):
         return False
-    return value.get("code") not in NO_FAULT or "error" in str(value.get("type", "")).lower()
+    is_named = "error" in str(value.get("type", "")).lower() or "__type" in value
+    return is_named or _status(value.get("status")) is not None or _first(value, CODES) not in NO_FAULT
 
 
 def _status(value: Any) -> int | None:
@@ -200,7 +243,7 @@ def _judged(told: Told, retry_after_s: float | None) -> errors.ProviderError:
         )
     if status == TOO_LARGE or (status in BY_LENGTH and CONTEXT_TOO_LONG.search(words)):
         return errors.ContextTooLong()
-    if status in (401, 403, 407):
+    if status in (401, 403, 407) or (status == 400 and WRONG_KEY.search(words)):
         return errors.ProviderAuthFailed()
     if status == 429:
         return errors.ProviderRateLimited(retry_after_s=retry_after_s)
@@ -220,9 +263,15 @@ def _judged(told: Told, retry_after_s: float | None) -> errors.ProviderError:
 def _status_of_words(told: Told) -> int:
     """The status that the code or the type stands for; 500 for words that are not known."""
     for word in (told.code, told.type):
-        status = STATUS_OF_WORDS.get(re.sub(r"[^a-z]", "", word.lower()))
-        if status is not None:
-            return status
+        # AWS writes a namespace before "#", Alibaba more exact words behind ".".
+        for part in (word, word.rpartition("#")[2].partition(".")[0]):
+            status = STATUS_OF_WORDS.get(re.sub(r"[^a-z]", "", part.lower()))
+            if status is not None:
+                return status
+    if number := STATUS_OF_NUMBERS.get(told.code):
+        return number
+    if WRONG_KEY.search(told.message):
+        return 401
     if CONTEXT_TOO_LONG.search(f"{told.code} {told.type}"):
         return 400
     return 500

@@ -37,6 +37,9 @@ SAMPLING = frozenset(
 )
 """Parameters without which an answer is still an answer; a refused one is left out."""
 
+UNUSED_BY_REASONING = frozenset({"temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty"})
+"""What reasoning models do without, where a record says so."""
+
 LEFT_OUT = "left out"
 # Models that think before they answer, by the names that providers give them.
 REASONING_MODEL = re.compile(r"(^|/)(o[1-9]\b|gpt-5)|reason|think|\bqwq|deepseek-r\d", re.IGNORECASE)
@@ -88,7 +91,7 @@ def habits_of(
     if sampling == "send":
         left_out = set()
     elif sampling == "leave_out" and REASONING_MODEL.search(model):
-        left_out |= SAMPLING - {"reasoning_effort", "service_tier", "stop"}
+        left_out |= UNUSED_BY_REASONING
     return Habits(
         usage_in_streams=value("usage_in_streams", "always") != NEVER,
         streaming=value("streaming", "yes"),  # type: ignore[arg-type]
@@ -120,13 +123,15 @@ class Refused:
 
     words: str
     param: str
+    status: int | None
     asked: frozenset[str]
     habits: Habits
     streaming: bool
 
     @classmethod
     def by(cls, told: Told, **request: Any) -> "Refused":
-        return cls(words=f"{told.param} {told.code} {told.message}", param=told.param, **request)
+        words = f"{told.param} {told.code} {told.message}"
+        return cls(words=words, param=told.param, status=told.status, **request)
 
     def names(self, *names: str) -> bool:
         """Whether the refusal names one of these parameters."""
@@ -134,11 +139,37 @@ class Refused:
             re.search(rf"(?<![\w]){re.escape(name)}(?![\w])", self.words) for name in names
         )
 
+    @property
+    def is_of_a_value(self) -> bool:
+        """Whether not the parameter is refused but its value, which only its author can mend."""
+        return bool(OF_A_VALUE.search(self.words)) and not NOT_TAKEN.search(self.words)
 
+
+NOT_TAKEN = re.compile(
+    r"un(supported|known|recogni[sz]ed|expected)"
+    r"|not (yet )?(supported|permitted|allowed|recogni[sz]ed|accepted)"
+    r"|n[o']t (support|accept|allow|take)|forbidden|extra (inputs|fields)|deprecated|only the default"
+    r"|cannot be (used|set|specified)",
+    re.IGNORECASE,
+)
+OF_A_VALUE = re.compile(
+    r"\bbetween\b|\brange\b|(less|greater|more|lower|higher) than|\bat (most|least)\b|\b(min|max)imum\b"
+    r"|too (large|small|high|low|big|many)|exceed|[<>≤≥]|must be (an?|in|one of|positive)\b"
+    r"|valid (number|integer)",
+    re.IGNORECASE,
+)
+# The schema itself is wrong; no other way to ask for it would mend that.
+WRONG_SCHEMA = re.compile(r"invalid (json )?schema", re.IGNORECASE)
 STREAM = re.compile(r"\bstream(s|ed|ing)?\b")
+# A refusal for now: it says nothing of what the provider can do.
+PASSING = re.compile(
+    r"\berror (in|while|during)\b|\bfail(ed|ure|s)\b|temporar|overload|try again|\bservice\b|interrupted"
+    r"|timed? ?out"
+)
 # A refusal that merely mentions a stream, such as one that broke, is no reason never to stream again.
 NO_STREAMS = re.compile(
-    r"stream.{0,80}(not (supported|allowed|available|enabled|possible|permitted)|unsupported|disabled|false)"
+    r"stream.{0,40}(not (yet |currently )?(supported|allowed|available|enabled|possible|permitted)"
+    r"|unsupported|disabled|false)"
     r"|(not support|does ?n[o']t support|cannot|can't|unsupported|disallow|verified to).{0,40}stream"
 )
 ONLY_STREAMS = re.compile(
@@ -147,7 +178,6 @@ ONLY_STREAMS = re.compile(
 RESPONSES_ONLY = re.compile(r"(only|use|with|in|try).{0,60}/?v1/responses|responses api", re.IGNORECASE)
 FORGET = ""
 """What a teacher returns where no way is left: what was learned is wrong."""
-UNKNOWN = re.compile(r"un(supported|known|recognized)|not (supported|permitted)|forbidden", re.IGNORECASE)
 SCHEMA_MODES = ("json_schema", "json_object", "tool")
 
 
@@ -160,7 +190,7 @@ def lesson(
             if not value and habit not in learned:
                 return None
             return Lesson(habit=habit, value=value or None, refusal=told.message)
-    if settings.get("sampling", AUTO) != AUTO:
+    if settings.get("sampling", AUTO) != AUTO or refused.is_of_a_value:
         return None
     for name in sorted((SAMPLING & refused.asked) - refused.habits.left_out):
         if refused.names(name):
@@ -176,9 +206,8 @@ def _usage(refused: Refused) -> str | None:
 def _token_limit(refused: Refused) -> str | None:
     name = refused.habits.token_limit
     other = "max_completion_tokens" if name == "max_tokens" else "max_tokens"
-    is_unknown = UNKNOWN.search(refused.words)
-    is_named = "max_tokens" in refused.asked and refused.names(name)
-    return other if is_named and (is_unknown or refused.names(other)) else None
+    is_named = "max_tokens" in refused.asked and refused.names(name) and not refused.is_of_a_value
+    return other if is_named and (NOT_TAKEN.search(refused.words) or refused.names(other)) else None
 
 
 def _json_schema(refused: Refused) -> str | None:
@@ -190,15 +219,17 @@ def _json_schema(refused: Refused) -> str | None:
     )
     if mode == "tool":
         named = refused.names("tools", "tool_choice")
-    if not named or "json_schema" not in refused.asked:
+    if not named or "json_schema" not in refused.asked or WRONG_SCHEMA.search(refused.words):
         return None
     rest = SCHEMA_MODES[SCHEMA_MODES.index(mode) + 1 :]
     return rest[0] if rest else FORGET
 
 
 def _api(refused: Refused) -> str | None:
-    wants = refused.habits.api == "chat_completions" and RESPONSES_ONLY.search(refused.words)
-    return "responses" if wants else None
+    if refused.habits.api == "responses":
+        # The address is gone, or never was there.
+        return "chat_completions" if refused.status == 404 else None
+    return "responses" if RESPONSES_ONLY.search(refused.words) else None
 
 
 def _streaming(refused: Refused) -> str | None:
@@ -206,8 +237,8 @@ def _streaming(refused: Refused) -> str | None:
     if not STREAM.search(words):
         return None
     if refused.streaming:
-        says_no = refused.param == "stream" or NO_STREAMS.search(words)
-        if not says_no:
+        says_no = NO_STREAMS.search(words) and not PASSING.search(words)
+        if not says_no and refused.param != "stream":
             return None
         return FORGET if refused.habits.streaming == "only" else NEVER
     return "only" if ONLY_STREAMS.search(words) else None

@@ -1,10 +1,13 @@
 """How to reach a model: the provider's endpoint, credential and limits, and its places."""
 
 import asyncio
+import base64
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -41,13 +44,33 @@ class ProviderConfig:
     ca_bundle: str = ""
     splits_thinking: bool = True
 
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """Texts that may never be told to anyone, even where a provider repeats them."""
-        password = urlsplit(self.proxy).password or ""
-        # Of a value such as "Bearer abc", a provider may repeat the last word only.
-        headers = [part for value in self.headers.values() for part in (value, value.split(" ")[-1])]
-        return (self.api_key.get_secret_value(), *headers, self.proxy, password, unquote(password))
+    @cached_property
+    def secrets(self) -> frozenset[str]:
+        """Texts that may never be told to anyone, even where a provider repeats them or parts of them."""
+        key, proxy = self.api_key.get_secret_value(), urlsplit(self.proxy)
+        user, password = unquote(proxy.username or ""), unquote(proxy.password or "")
+        found = {key, _base64(key), self.proxy, proxy.password or "", password}
+        if password:
+            found.add(_base64(f"{user}:{password}"))
+        for value in self.headers.values():
+            found |= {value, _base64(value), *_parts_of_header(value)}
+        return frozenset(filter(None, found))
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def _parts_of_header(value: str) -> Iterator[str]:
+    """The parts of a header's value that may be secrets themselves, such as a cookie or a Basic login."""
+    scheme, _, rest = value.partition(" ")
+    if scheme.lower() == "basic":
+        with suppress(ValueError):
+            login = base64.b64decode(rest, validate=True).decode()
+            yield from (login, login.partition(":")[2])
+    for part in re.split(r"[\s;,]+", value):
+        _, _, inner = part.partition("=")
+        yield from (text for text in (part, inner) if len(text) >= MIN_PART_CHARS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +125,8 @@ class ModelParams:
         return {name: value for name, value in given.items() if name not in habits.left_out}
 
 
+# Shorter parts of a header are words rather than secrets.
+MIN_PART_CHARS = 8
 SECRET_NAME = re.compile(r"key|token|secret|sig|pass|auth|cred|^code$", re.IGNORECASE)
 
 

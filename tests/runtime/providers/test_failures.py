@@ -1,11 +1,15 @@
 """What providers say of their failures, in the words of different servers, and what a caller is told."""
 
 import asyncio
+import base64
+import json
 
 import pytest
+from pydantic import SecretStr
 
 from chains.runtime import errors
-from tests.runtime.helpers import BOTH, KEY, Ran, run
+from chains.runtime.providers.failures import masked
+from tests.runtime.helpers import BOTH, KEY, Ran, provider, run
 from tests.runtime.providers.helpers import one
 from tests.upstream import HELLO, body, raw, silent
 from tests.upstream.completions import STOP, chunk, completion, events, texts
@@ -43,6 +47,28 @@ TOO_LONG = {
     "Groq": (413, {"error": {"message": "Request too large for model", "code": "rate_limit_exceeded"}}),
     "Bedrock": (400, {"message": "Input is too long for requested model."}),
     "FastAPI": (422, {"detail": "Input length 5000 exceeds maximum 4096"}),
+    "xAI": (
+        400,
+        {"error": "This model's maximum prompt length is 131072 but the request contains 200000 tokens."},
+    ),
+    "Moonshot": (
+        400,
+        {"error": {"message": "Invalid request: Your request exceeded model token limit: 8192"}},
+    ),
+    "DashScope": (400, {"error": {"message": "Range of input length should be [1, 30720]", "code": "x"}}),
+    "a newer vLLM": (
+        400,
+        {
+            "error": {
+                "message": "The decoder prompt (length 9000) is longer than the maximum model length of 8192."
+            }
+        },
+    ),
+    "TGI": (
+        422,
+        {"error": "`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000 `inputs` tokens"},
+    ),
+    "Cerebras": (400, {"message": "The number of tokens in the prompt (9001) exceeds the limit"}),
     "a web server": (413, b"<html>413 Request Entity Too Large</html>"),
 }
 
@@ -98,11 +124,25 @@ INSIDE = {
         2,
     ),
     "in a list": ([error(code=503)], errors.ProviderFailed, 2),
-    "MiniMax": (
+    "MiniMax, wrong key": (
         {"base_resp": {"status_code": 1004, "status_msg": "x"}, "choices": None},
-        errors.ProviderFailed,
-        2,
+        errors.ProviderAuthFailed,
+        1,
     ),
+    "MiniMax, too fast": ({"base_resp": {"status_code": 1002}}, errors.ProviderRateLimited, 2),
+    "MiniMax, odd": ({"base_resp": {"status_code": [1]}}, errors.ProviderFailed, 2),
+    "Alibaba": ({"code": "Throttling.RateQuota", "message": "x"}, errors.ProviderRateLimited, 2),
+    "AWS": ({"__type": "com.amazon#ThrottlingException", "message": "x"}, errors.ProviderRateLimited, 2),
+    "Zhipu": (error(code="1302"), errors.ProviderRateLimited, 2),
+    "Baidu": ({"error_code": 110, "error_msg": "Access token invalid"}, errors.ProviderAuthFailed, 1),
+    "a status": ({"message": "x", "status": 401}, errors.ProviderAuthFailed, 1),
+    "a detail": ({"detail": "Invalid API key"}, errors.ProviderAuthFailed, 1),
+    "Cloudflare": (
+        {"success": False, "errors": [{"code": 10000, "message": "Authentication error"}]},
+        errors.ProviderAuthFailed,
+        1,
+    ),
+    "code 200": ({"error": {"code": 200, "message": "upstream unavailable"}}, errors.ProviderFailed, 2),
 }
 
 
@@ -137,6 +177,57 @@ async def test_an_error_after_the_first_token_ends_the_answer(upstream, last):
         await run(one(upstream), into=ran)
 
     assert (ran.chunks, len(upstream.requests)) == (["Hal"], 1)
+
+
+async def test_an_error_beside_the_finish_reason_counts(upstream):
+    upstream.script(raw(events(*texts("Hal"), {**STOP, "error": {"code": 500, "message": "x"}})))
+
+    with pytest.raises(errors.ProviderFailed):
+        await run(one(upstream))
+
+
+@pytest.mark.parametrize(
+    "message", ["Invalid API key provided", "API key not valid. Please pass a valid one."]
+)
+async def test_a_wrong_key_is_told_as_such_whatever_the_status(upstream, message):
+    upstream.script(body({"error": {"message": message}}, 400))
+
+    with pytest.raises(errors.ProviderAuthFailed):
+        await run(one(upstream))
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (b"<html>Sign in</html>", "<html>Sign in</html>"),
+        (b'{"outputs": ["Hello"]}', '{"outputs": ["Hello"]}'),
+        (b"Hello", "Hello"),
+        (b"[1, 2]", "[1, 2]"),
+    ],
+)
+@BOTH
+async def test_what_is_no_answer_is_shown_to_staff_and_not_paid_for_again(upstream, said, told, streaming):
+    upstream.script(body(said))
+
+    with pytest.raises(errors.ProviderGarbage) as caught:
+        await run(one(upstream), streaming=streaming)
+
+    assert (caught.value.told.message, len(upstream.requests)) == (told, 1)
+
+
+@pytest.mark.parametrize("cut", [10, 60])
+@BOTH
+async def test_the_text_of_a_body_that_is_cut_is_kept(upstream, cut, streaming):
+    whole = json.dumps(completion('Say "é\n" \U0001f600 now')).encode()
+    part = whole[: whole.index(b"now") + 2 - cut % 7] if cut == 60 else whole[:-cut]
+    upstream.script(*[body(part)] * 3)
+    ran = Ran()
+
+    with pytest.raises(errors.ProviderCut):
+        await run(one(upstream), streaming=streaming, into=ran)
+
+    assert ran.said[0].startswith('Say "é\n" ')
+    assert ran.calls[0].may_cost_more
 
 
 @pytest.mark.parametrize("reason", ["error", "abort", "insufficient_system_resource", "network_error"])
@@ -180,6 +271,12 @@ async def test_half_an_answer_is_kept_and_not_paid_for_again(upstream, said, str
         ("model_length", "length"),
         ("tool_use", "tool_calls"),
         ("SAFETY", "content_filter"),
+        ("FinishReason.MAX_TOKENS", "length"),
+        ("max-output-tokens", "length"),
+        ("content_filter: hate", "content_filter"),
+        ("function_call_filter: f", "content_filter"),
+        ("IMAGE_SAFETY", "content_filter"),
+        ("incomplete", "length"),
         ("something new", "stop"),
     ],
 )
@@ -231,6 +328,32 @@ async def test_what_is_kept_is_short_and_has_no_key(upstream, message, kept):
 
     assert ran.calls[0].tries[0].told.message == kept
     assert KEY not in str(caught.value)
+
+
+SECRETS = {
+    "the cookie": ({"Cookie": "a=1; session=crumb-4711-abc"}, "", "crumb-4711-abc"),
+    "the login": ({"X-Auth": "Basic dXNlcjpwYXNzd29yZC0x"}, "", "password-1"),
+    "a value in base64": ({"X-Key": "my-own-secret"}, "", "bXktb3duLXNlY3JldA=="),
+    "the key in base64": ({}, "", base64.b64encode(KEY.encode()).decode()),
+    "the proxy's login": ({}, "http://me:pass%20word@127.0.0.1:9", "bWU6cGFzcyB3b3Jk"),
+}
+
+
+@pytest.mark.parametrize("which", SECRETS)
+def test_parts_of_credentials_are_kept_from_everyone_too(which):
+    headers, proxy, said = SECRETS[which]
+    known = provider(headers=headers, proxy=proxy, api_key=SecretStr(KEY))
+
+    assert masked(errors.Told(message=f"not {said}!"), *known.secrets).message == "not …!"
+
+
+async def test_credentials_in_the_words_of_an_answer_are_hidden(upstream):
+    upstream.script(body(completion("Hi", f"stop: {KEY}", model=f"m {KEY}")))
+
+    ran = await run(one(upstream, parser="message"), streaming=False)
+
+    assert ran.calls[0].raw_finish_reason == "stop: …"
+    assert ran.output.response_metadata["model_name"] == "m …"
 
 
 async def test_a_stream_that_breaks_off_may_cost_more_than_is_known(upstream):

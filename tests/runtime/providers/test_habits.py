@@ -119,9 +119,13 @@ async def test_it_may_say_so_in_other_words(upstream, said):
     assert (ran.output, learned(ran)) == ("Hello", [("streaming", "never")])
 
 
-async def test_a_refusal_that_merely_mentions_a_stream_teaches_nothing(upstream):
+@pytest.mark.parametrize(
+    "message",
+    ["The upstream stream broke.", "Error in streaming response: the model is not available right now."],
+)
+async def test_a_refusal_that_merely_mentions_a_stream_teaches_nothing(upstream, message):
     with pytest.raises(errors.ProviderRefused):
-        await ask(upstream, refusal("The upstream stream broke."), streaming=True)
+        await ask(upstream, refusal(message), streaming=True)
 
     assert len(upstream.requests) == 1
 
@@ -222,6 +226,25 @@ async def test_the_last_try_doubts_what_was_learned(upstream):
     assert learned(ran) == [("streaming", None)]
 
 
+async def test_an_address_that_was_learned_and_is_gone_is_learned_anew(upstream):
+    chats = depends(lambda sent: fails(404) if "input" in sent else answers("Hello"))
+
+    ran = await ask(upstream, chats, streaming=True, taught={"api": "responses"})
+
+    assert (ran.output, learned(ran)) == ("Hello", [("api", "chat_completions")])
+
+
+async def test_the_address_is_not_doubted(upstream):
+    busy = depends(lambda sent: fails(500) if "input" in sent else fails(404))
+    ran = Ran()
+    upstream.script(*[busy] * 4)
+
+    with pytest.raises(errors.ProviderFailed):
+        await run(plan(step(target(upstream, learned={"api": "responses"}))), into=ran)
+
+    assert [request.path for request in upstream.requests] == ["/v1/responses"] * 3
+
+
 async def test_nothing_is_learned_where_no_answer_comes(upstream):
     ran = Ran()
     upstream.script(NOT_VERIFIED, refusal("Unknown role."))
@@ -241,6 +264,14 @@ async def test_nothing_is_learned_where_no_answer_comes(upstream):
         (NOT_TEMPERATURE, {}, {}),
         (NOT_TEMPERATURE, {"temperature": 0.2}, {"sampling": "send"}),
         (refusal("Unknown role."), {"max_tokens": 9, "temperature": 0.2}, {}),
+        (refusal("temperature: range: 0..1", param="temperature"), {"temperature": 1.5}, {}),
+        (refusal("'temperature' must be less than or equal to 1"), {"temperature": 1.5}, {}),
+        (
+            refusal("max_tokens (or max_completion_tokens) is too large: at most 4096 are possible"),
+            {"max_tokens": 9000},
+            {},
+        ),
+        (refusal("Invalid schema for response_format 'answer': 'x' is no type."), {"schema": True}, {}),
         (NO_JSON_SCHEMA, {}, {}),
         (NOT_VERIFIED, {}, {"streaming": "yes"}),
     ],

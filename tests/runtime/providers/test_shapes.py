@@ -1,7 +1,9 @@
 """Answers of the shapes that real providers give them. In all of them the model has said "Hello"."""
 
+import asyncio
 import gzip
 import json
+import zlib
 
 import pytest
 
@@ -16,6 +18,11 @@ A = texts("Hel", "lo")
 BOM = b"\xef\xbb\xbf"
 FILTER = {"content_filter_results": {"hate": {"filtered": False}}, "index": 0, "finish_reason": None}
 THOUGHT = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
+
+
+NESTED: dict = {"type": "thinking", "thinking": "hm"}
+for _ in range(400):
+    NESTED = {"type": "thinking", "thinking": [NESTED]}
 
 
 def tool_call(**call) -> dict:
@@ -59,6 +66,21 @@ STREAMS = {
     "a whole message as an event": events(completion()),
     "the whole message again at the end": events(*A, completion()),
     "the finish chunk twice": events(*A, STOP, STOP, USED, USED),
+    "whole messages that grow": events(
+        *[{**completion(text, None), "object": "chat.completion.chunk"} for text in ("", "He", "Hello")], STOP
+    ),
+    "messages in place of deltas": events(completion("Hel", None), completion("lo", None), STOP),
+    "the same text as content and refusal": events(chunk({"content": "Hello", "refusal": "Hello"}), STOP),
+    "the text of older completions": events(
+        {"choices": [{"text": "Hel", "index": 0}]}, {"choices": [{"text": "lo", "finish_reason": "stop"}]}
+    ),
+    "choices that are one object": events(*[{**event, "choices": event["choices"][0]} for event in A], STOP),
+    "blocks nested for ever": events(chunk({"content": [NESTED]}), *A, STOP),
+    "a number of 5000 digits": events(*A, done=False)
+    + b'data: {"created": '
+    + b"1" * 5000
+    + b', "choices": [{"delta": {}, "finish_reason": "stop"}]}\n\n',
+    "usage nested for ever": events(*A, {**STOP, "usage": {"prompt_tokens": 1, "x": NESTED}}),
     # Framing
     "no space after data:": events(*A, STOP, prefix=b"data:"),
     "CR LF": events(*A, STOP, end=b"\r\n\r\n"),
@@ -70,6 +92,19 @@ STREAMS = {
     ),
     "a BOM": BOM + events(*A, STOP),
     "line ends first": b"\r\n\n" + events(*A, STOP),
+    "a quoted end": events(*A, done=False) + b'data: "[DONE]"\n\n',
+    "two events in one line": events(
+        b"data: " + json.dumps(A[1]).encode() + b" data: " + json.dumps(A[2]).encode() + b"\n\n", STOP
+    ),
+    "the end behind the last event": events(*A, done=False)
+    + b"data: "
+    + json.dumps(STOP).encode()
+    + b" [DONE]\n\n",
+    "words, then an event, with one line end": events(b"data: ping\n", *A, STOP, end=b"\n"),
+    "lines of JSON": b"\n".join(json.dumps(event).encode() for event in (*A, STOP)),
+    "a comment, then lines of JSON": b": hi\n\n" + b"\n".join(json.dumps(e).encode() for e in (*A, STOP)),
+    "a comment, then a body": b": hi\n\n" + json.dumps(completion(), indent=1).encode(),
+    "empty lines of data": events(b"data:\n" * 200_000 + b"\n", *A, STOP),
     "no end of the last line": events(*A, STOP, done=False).rstrip(b"\n"),
     "data in several lines": b"".join(
         b"".join(b"data: %s\n" % line for line in json.dumps(event, indent=1).encode().split(b"\n")) + b"\n"
@@ -116,6 +151,18 @@ WIRES = {
     "a JSON body cut after its end": body(completion(), framing="chunked", ending="cut"),
     "a JSON body until the connection closes": body(completion(), framing="close"),
     "gzip": body(gzip.compress(json.dumps(completion()).encode()), headers=(("content-encoding", "gzip"),)),
+    "gzip that is none": raw(events(*A, STOP), headers=(("content-encoding", "gzip"),)),
+    "gzip without a label": body(gzip.compress(json.dumps(completion()).encode())),
+    "deflate": body(
+        zlib.compress(json.dumps(completion()).encode()), headers=(("content-encoding", "deflate"),)
+    ),
+    "a gzip stream": raw(
+        *[bytes([b]) for b in gzip.compress(events(*A, STOP))], headers=(("content-encoding", "gzip"),)
+    ),
+    "a body with more behind it": body(json.dumps(completion()).encode() + b"\n{}x"),
+    "the only choice is the second": body(
+        {**completion(), "choices": [{**completion()["choices"][0], "index": 1}]}
+    ),
     "a header of 30 kB": raw(events(*A, STOP), headers=(("x-long", "x" * 30_000),)),
 }
 
@@ -159,6 +206,37 @@ async def test_a_body_that_is_cut_is_fetched_again(upstream):
     assert (ran.output, len(upstream.requests)) == (HELLO, 2)
 
 
+async def test_text_after_the_finish_reason_counts_as_long_as_it_comes(upstream):
+    slow = [
+        part
+        for piece in texts(*"Hello")
+        for part in (events(chunk(piece["choices"][0]["delta"], "stop"), done=False), 0.3)
+    ]
+    upstream.script(raw(*slow, events(), ending="held"))
+
+    assert (await run(one(upstream, chunk_s=1))).output == "Hello"
+
+
+async def test_a_bomb_does_not_keep_the_loop(upstream):
+    bomb = gzip.compress(b": x\n" * 50_000_000, 1)
+    upstream.script(body(bomb, headers=(("content-encoding", "gzip"),)))
+    waits: list[float] = []
+
+    async def watch() -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            before = loop.time()
+            await asyncio.sleep(0)
+            waits.append(loop.time() - before)
+
+    watching = asyncio.create_task(watch())
+    with pytest.raises(errors.OutputInvalid):
+        await run(one(upstream))
+    watching.cancel()
+
+    assert max(waits) < 0.5
+
+
 # --- Usage -------------------------------------------------------------------------------------
 
 
@@ -171,6 +249,9 @@ async def test_a_body_that_is_cut_is_fetched_again(upstream):
         events(*A, {**STOP, "x_groq": {"usage": USAGE}}),
         events(*A, STOP, {**USED, "usage": {"prompt_tokens": "1", "completion_tokens": 2.0}}),
         events(*A, STOP, {**USED, "usage": {"input_tokens": 1, "output_tokens": 2}}),
+        events(*A, STOP, {**USED, "usage": {"prompt_tokens": None, "input_tokens": 1, "output_tokens": 2}}),
+        events(*A, STOP, {**USED, "usage": {"prompt_tokens": 1, "total_tokens": 3}}),
+        events(*A, {**STOP, "usage": {"prompt_tokens": 1}}, {**USED, "usage": {"completion_tokens": 2}}),
     ],
 )
 @pytest.mark.parametrize("parser", ["text", "message"])
