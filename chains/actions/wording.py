@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
 
 from chains.models import Run
+from chains.runtime.errors import Told
 from chains.runtime.events import Figures
 
 NONE = "\N{EN DASH}"
@@ -50,11 +50,13 @@ def versions_text(number: int | None, package: str, prompts: Mapping[str, int]) 
     return " · ".join([version_text(number, package), *(f"{slug} v{n}" for slug, n in prompts.items())])
 
 
-def told_text(told: Mapping[str, Any]) -> str:
-    """What a provider said of a failure; ``told`` has the fields of ``Told``, as far as they are known."""
-    words = {"status": "status", "code": "code", "param": "parameter"}
-    facts = ", ".join(f"{word} {told[name]}" for name, word in words.items() if told.get(name))
-    return ": ".join(part for part in (facts, told.get("message", "")) if part)
+def told_text(told: Told) -> str:
+    """What a provider said of a failure, in one line."""
+    # A code says more than the type that stands beside it.
+    kind = "" if told.code else told.type
+    words = {"status": told.status, "code": told.code, "type": kind, "parameter": told.param}
+    facts = ", ".join(f"{word} {value}" for word, value in words.items() if value)
+    return ": ".join(part for part in (facts, told.message) if part)
 
 
 def figures_texts(figures: Figures) -> dict[str, str]:

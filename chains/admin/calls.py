@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chains.actions import wording
+from chains.runtime.errors import Told
 
 OUTCOMES = {"answered": "succeeded", "failed": "failed", "cancelled": "cancelled"}
 DETAILS = {
@@ -69,5 +70,5 @@ def _try_row(each: Mapping[str, Any]) -> TryRow:
         outcome=outcome,
         badge=OUTCOMES.get(outcome, "quiet"),
         code=each.get("code", ""),
-        said=wording.told_text({**(each.get("detail") or {}), "status": each.get("status")}),
+        said=wording.told_text(Told(**(each.get("detail") or {}), status=each.get("status"))),
     )

@@ -11,6 +11,7 @@ is too large.
 import asyncio
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from channels.consumer import get_handler_name
@@ -31,7 +32,6 @@ from chains.runtime.wire.strict_json import InvalidJSON, strict_json_object
 from chains.runtime.wire.values import encode
 from concurrency.database import in_database_thread
 
-DETAIL_FIELDS = ("status", "code", "param", "message")
 MAX_BAD_FRAMES = 10
 # The server closes with 1009 for a frame that is too large. For a message of many frames the application has
 # to close, and an application must not send 1009; hence 4413.
@@ -240,8 +240,7 @@ async def _detail(event: Event, caller: Caller) -> dict[str, Any]:
     """Return what the provider said of a failure, if the caller is an editor; it may quote the prompt."""
     if not isinstance(event, Failed) or event.told is None or not await _is_editor(caller):
         return {}
-    told = {name: getattr(event.told, name) for name in DETAIL_FIELDS}
-    return {"detail": {**told, "shown": told_text(told)}}
+    return {"detail": {**asdict(event.told), "shown": told_text(event.told)}}
 
 
 @in_database_thread

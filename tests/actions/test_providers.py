@@ -44,8 +44,8 @@ def test_a_test_tells_in_words_what_works(openai, listed):
     assert told["Models"] == "6 found: test-model, b, c, d, e …"
     assert told["Streams"].startswith("The first token came after ")
     assert told["Token counts"] == "Given with whole and streamed answers."
-    assert (
-        told["JSON Schema"] == "The answer fits. It was asked for in this way: response_format: json_schema."
+    assert told["JSON Schema"] == (
+        "The answer fits. It was asked for by the provider's own parameter for schemas (json_schema)."
     )
     assert trial.models == tuple(listed.models)
 

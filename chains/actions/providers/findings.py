@@ -1,18 +1,27 @@
 """What the test of a provider has found, in words."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
+
+from langchain_core.exceptions import OutputParserException
 
 from chains.actions import wording
 from chains.runtime import errors
 from chains.runtime.context import ModelCall, Try
 from chains.runtime.errors import Told
-from chains.runtime.providers.habits import NEVER, SETTINGS, Habits
+from chains.runtime.providers.habits import NEVER, Habits
 from chains.runtime.providers.listing import MAX_MODELS
+from chains.runtime.providers.reach import ProviderConfig
+from chains.runtime.steps.jsonanswer import parse_json
 
 FIRST_NAMES = 5
+# How an answer by a JSON Schema is asked for, whatever the provider's API calls that.
+WAYS = {
+    "json_schema": "by the provider's own parameter for schemas (json_schema)",
+    "json_object": "in the prompt, as any JSON object (json_object)",
+    "tool": "by a tool",
+}
 NOT_TRIED = "Not tried, because of the failure above."
 NO_ANSWER = "No call was answered, so this is not known."
 
@@ -73,10 +82,14 @@ def reached(after_ms: int | None, listed: Check, whole: Outcome) -> Check:
     return failed("Reached", whole.error) if whole.error else replace(listed, name="Reached")
 
 
-def key(has_key: bool, listed: Check, *outcomes: Outcome) -> Check:
+def key(provider: ProviderConfig, listed: Check, *outcomes: Outcome) -> Check:
     first = outcomes[0]
     if any(outcome.was_answered for outcome in outcomes) or (listed.state == "works" and not first.error):
-        text = "The provider accepted it." if has_key else "None is stored, and the provider asked for none."
+        text = "None is stored, and the provider asked for none."
+        if provider.headers:
+            text = "None is stored; the further headers were enough."
+        if provider.api_key.get_secret_value():
+            text = "The provider accepted it."
         return Check(name="Key", state="works", text=text)
     for outcome in outcomes:
         if isinstance(outcome.error, errors.ProviderAuthFailed):
@@ -134,20 +147,20 @@ def usage(whole: Outcome, streamed: Outcome) -> Check:
 
 def schema(outcome: Outcome, habits: Habits, *, most: int) -> Check:
     """``most`` is the number of tokens that the answer could have."""
-    way = SETTINGS["json_schema"][habits.json_schema]
-    check = _checked("JSON Schema", outcome, f"The answer fits. It was asked for in this way: {way}.")
+    way = WAYS[habits.json_schema]
+    check = _checked("JSON Schema", outcome, f"The answer fits. It was asked for {way}.")
     if check.state != "works" or _fits(outcome.text):
         return check
     if outcome.call and outcome.call.finish_reason == "length":
-        text = f"The answer was not complete after {most} tokens, so this is not known ({way})."
+        text = f"The answer was not complete after {most} tokens, so this is not known (asked for {way})."
         return replace(check, state="unknown", text=text)
-    text = f"The provider accepted the schema, but its answer does not fit ({way})."
+    text = f"The provider accepted the schema, but its answer does not fit (asked for {way})."
     return replace(check, state="fails", text=text)
 
 
 def _fits(text: str) -> bool:
     try:
-        value = json.loads(text)
-    except ValueError:
+        value = parse_json(text)
+    except OutputParserException:
         return False
     return isinstance(value, dict) and set(value) == {"word"} and isinstance(value["word"], str)

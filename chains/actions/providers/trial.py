@@ -90,17 +90,16 @@ class _Tester:
         whole = await self._call(PING, max_tokens=PING_TOKENS)
         streamed = await self._call(PING, max_tokens=PING_TOKENS, streaming=True)
         fitting = await self._call(SCHEMA_PING, max_tokens=SCHEMA_TOKENS, json_schema=SCHEMA)
-        has_key = bool(self.target.provider.api_key.get_secret_value())
         return Trial(
             model=self.target.model,
             checks=(
                 findings.reached(self.reached_ms, listed, whole),
-                findings.key(has_key, listed, whole, streamed),
+                findings.key(self.target.provider, listed, whole, streamed),
                 listed,
-                findings.whole(whole, self._habits),
-                findings.streamed(streamed, self._habits),
+                findings.whole(whole, self._habits_with()),
+                findings.streamed(streamed, self._habits_with()),
                 findings.usage(whole, streamed),
-                findings.schema(fitting, self._habits, most=SCHEMA_TOKENS),
+                findings.schema(fitting, self._habits_with(json_schema=SCHEMA), most=SCHEMA_TOKENS),
             ),
             learned=tuple(self.learned),
             models=tuple(self.models),
@@ -163,11 +162,10 @@ class _Tester:
         learned = {habit: value for habit, value in known.items() if value is not None}
         self.target = replace(self.target, learned=learned)
 
-    @property
-    def _habits(self) -> Habits:
-        """How the model is asked after what was learned."""
+    def _habits_with(self, **params: Any) -> Habits:
+        """How the model is asked after what was learned, with these parameters."""
         with suppress(errors.InvalidSpec):
-            return build_model(self.target, ModelParams(name="answer")).habits or Habits()
+            return build_model(self.target, ModelParams(name="answer", **params)).habits or Habits()
         return Habits()
 
 

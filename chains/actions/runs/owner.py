@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from chains.actions.metrics import count_end
 from chains.actions.runs.admit import Admitted
 from chains.actions.runs.buffer import Events
 from chains.actions.runs.recorder import recorder
+from chains.actions.wording import told_text
 from chains.models import Run
 from chains.runtime import errors
 from chains.runtime.context import Backoff, ModelCall, RunContext, Try
@@ -28,8 +29,6 @@ from chains.runtime.running.execution import Execution, Result
 from chains.runtime.wire.values import encode
 
 logger = logging.getLogger(__name__)
-
-DETAIL_FIELDS = ("code", "type", "param", "message")
 
 
 class RunOwner:
@@ -162,9 +161,7 @@ class RunOwner:
         if told is None:
             return ""
         last = self.context.calls[-1]
-        parts = {"status": told.status, "code": told.code, "type": told.type, "param": told.param}
-        words = " ".join(f"{name}={value}" for name, value in parts.items() if value)
-        return f"; {last.provider}/{last.model} said: {words} {told.message!r}"
+        return f"; {last.provider}/{last.model} said: {told_text(told)}"
 
     def _figures(self) -> Figures:
         usages = [call.usage for call in self.context.calls if call.usage]
@@ -244,6 +241,6 @@ def _try_row(each: Try) -> dict[str, Any]:
         row["code"] = each.code
     if each.told:
         row["status"] = each.told.status
-        told = {name: getattr(each.told, name) for name in DETAIL_FIELDS}
-        row["detail"] = encode({name: text for name, text in told.items() if text})
+        words = {name: text for name, text in asdict(each.told).items() if text and name != "status"}
+        row["detail"] = encode(words)
     return row

@@ -1,6 +1,5 @@
 """The pages beside a provider's form: its test, what was learned of it, and the names of its models."""
 
-from dataclasses import asdict
 from typing import Any
 
 from django import forms
@@ -52,7 +51,7 @@ def result_of(trial: Trial) -> dict[str, Any]:
             "badge": STATES[check.state][1],
             "text": check.text,
             "code": check.code,
-            "said": told_text(asdict(check.told) if check.told else {}),
+            "said": told_text(check.told) if check.told else "",
         }
         for check in trial.checks
     ]

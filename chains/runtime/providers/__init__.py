@@ -192,13 +192,7 @@ def register_provider_kind(
 
     Raises RegistrationError.
     """
-    if not re.fullmatch(SLUG_PATTERN, name) or len(name) > MAX_KIND_CHARS:
-        raise RegistrationError(
-            f"{name!r} cannot name a kind of provider: use lower-case letters, digits, '-' and '_', "
-            f"at most {MAX_KIND_CHARS}."
-        )
-    if name in KINDS:
-        raise RegistrationError(f"There is a kind of provider {name!r} already: {KINDS[name].label}.")
+    _check_name(name)
     if bool(module) == bool(build) or (module and translate):
         raise RegistrationError(
             f"The kind of provider {name!r}: give either a module that has 'build', or 'build' itself."
@@ -214,6 +208,16 @@ def register_provider_kind(
         package=package,
         install=install,
     )
+
+
+def _check_name(name: str) -> None:
+    if not re.fullmatch(SLUG_PATTERN, name) or len(name) > MAX_KIND_CHARS:
+        raise RegistrationError(
+            f"{name!r} cannot name a kind of provider: use lower-case letters, digits, '-' and '_', "
+            f"at most {MAX_KIND_CHARS}."
+        )
+    if name in KINDS:
+        raise RegistrationError(f"There is a kind of provider {name!r} already: {KINDS[name].label}.")
 
 
 def kind_of(name: str) -> Kind:

@@ -17,7 +17,7 @@ from chains.runtime.providers.tidy import Tidy
 MAX_BODY_BYTES = 8 * 1024 * 1024
 # A stream has some 300 bytes for each token.
 MAX_STREAM_BYTES = 128 * 1024 * 1024
-# How much of what is no answer is kept for staff: more than is shown, so that no key is cut before it is hidden.
+# How much of what is no answer is read for staff. More than is shown: half a key could not be hidden.
 MAX_EXCERPT_BYTES = 4000
 BOM = b"\xef\xbb\xbf"
 SPACE = b" \t\r\n"

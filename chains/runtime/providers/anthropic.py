@@ -21,13 +21,13 @@ from pydantic import PrivateAttr, SecretStr
 
 from chains.runtime import errors
 from chains.runtime.errors import Told
-from chains.runtime.providers import openai_wire
+from chains.runtime.providers.completions_model import endpoint
 from chains.runtime.providers.failures import failed_connection, judged, retry_after_s, told_in
 from chains.runtime.providers.habits import AUTO, Habits, schema_in_prompt
+from chains.runtime.providers.httpclients import client_for
 from chains.runtime.providers.langchain import LangChainModel
 from chains.runtime.providers.pieces import ChatModel
 from chains.runtime.providers.reach import ModelParams, PlanTarget, ProviderConfig
-from concurrency.loops import per_loop
 
 # Private parts of langchain-anthropic and of the SDK that are used here and may change in any release.
 NEEDED = ("_async_client", "_astream", "_get_request_payload", "_make_message_chunk_from_anthropic_event")
@@ -38,6 +38,7 @@ MAX_TOKENS = 32_000
 MAX_TOKENS_OF_UNKNOWN = 8_192
 # What a pasted address may have behind the part that the SDK begins with.
 PASTED_PATH = re.compile(r"(/v1)?(/messages)?/*$")
+API_VERSION = "2023-06-01"
 READ_AT_START = "usage_at_start"
 
 
@@ -83,6 +84,15 @@ def _usual_max_tokens(model: ChatAnthropic) -> int:
     return min(most, MAX_TOKENS + (budget if isinstance(budget, int) else 0))
 
 
+async def models(provider: ProviderConfig) -> list[str]:
+    """The names in the provider's list of models; raises ProviderError, and aiohttp's exceptions."""
+    base, question, query = provider.base_url.partition("?")
+    key = provider.api_key.get_secret_value()
+    headers = {"anthropic-version": API_VERSION, **({"x-api-key": key} if key else {})}
+    url = f"{PASTED_PATH.sub('', base.rstrip('/'))}/v1/models{question}{query}"
+    return await endpoint(provider, url, headers).models()
+
+
 # --- Answers by a JSON Schema ------------------------------------------------------------------
 
 
@@ -115,25 +125,6 @@ def _ask_for_schema(model: "Claude", mode: str, name: str, schema: Mapping[str, 
 # --- Reaching the endpoint ---------------------------------------------------------------------
 
 
-class _HTTPClients(dict[tuple[str, str, float], Any]):
-    """The HTTP clients of one event loop, by proxy, certificates and time to connect."""
-
-    def __missing__(self, key: tuple[str, str, float]) -> Any:
-        proxy, ca_bundle, connect_s = key
-        self[key] = client = anthropic.DefaultAsyncHttpxClient(
-            trust_env=False,
-            verify=openai_wire.tls(ca_bundle),
-            proxy=proxy or None,
-            # providers.calls limits the wait for each piece.
-            timeout=anthropic.Timeout(None, connect=connect_s),
-            follow_redirects=False,
-        )
-        return client
-
-
-_http_clients = per_loop(_HTTPClients)
-
-
 class Claude(ChatAnthropic):
     """ChatAnthropic with a provider's own connection, and with nothing from the environment."""
 
@@ -153,7 +144,7 @@ class Claude(ChatAnthropic):
             default_headers=headers,
             default_query=self._query,
             open_telemetry=False,
-            http_client=_http_clients()[provider.proxy, provider.ca_bundle, provider.connect_s],
+            http_client=client_for(provider),
             timeout=anthropic.Timeout(None, connect=provider.connect_s),
         )
         # The SDK adds the headers of an environment variable.

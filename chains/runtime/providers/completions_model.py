@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from chains.runtime.providers import openai_wire
 from chains.runtime.providers.habits import Habits, schema_in_prompt
+from chains.runtime.providers.httpclients import client_for
 from chains.runtime.providers.langchain import LangChainModel
 from chains.runtime.providers.pieces import REST_S, Piece, as_text
 from chains.runtime.providers.reach import ModelParams, PlanTarget, ProviderConfig
@@ -157,13 +158,6 @@ def over_responses(
     if params.json_schema is not None:
         schema = {"type": "json_schema", "name": params.name, "schema": params.json_schema}
     base, _, query = base_url.partition("?")
-    client = openai.DefaultAsyncHttpxClient(
-        trust_env=False,
-        verify=openai_wire.tls(provider.ca_bundle),
-        proxy=provider.proxy or None,
-        timeout=openai.Timeout(None, connect=provider.connect_s),
-        follow_redirects=False,
-    )
     model = ChatOpenAI(
         model=target.model,
         base_url=base,
@@ -176,7 +170,7 @@ def over_responses(
         output_version="responses/v1",
         max_tokens=params.max_tokens,
         http_client=_unused_clients()["http_client"],
-        http_async_client=client,
+        http_async_client=client_for(provider),
         extra_body={"text": {"format": schema}} if schema else None,
         **params.sampling(habits),
     )

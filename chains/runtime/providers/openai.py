@@ -1,12 +1,14 @@
 """Providers of the kind ``openai``: any endpoint that speaks OpenAI's chat completions."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import openai
+from pydantic import BaseModel
 
 from chains.runtime import errors
 from chains.runtime.errors import Told
@@ -30,18 +32,7 @@ def build(target: PlanTarget, params: ModelParams) -> ChatModel:
 async def models(provider: ProviderConfig) -> list[str]:
     """The names in the provider's list of models; raises ProviderError, and aiohttp's exceptions."""
     base_url = provider.base_url
-    listed = await endpoint(provider, address(base_url, "models"), _headers(provider, base_url)).value()
-    return _names(listed)
-
-
-def _names(listed: Any) -> list[str]:
-    """The names in a list of models, which not all servers put under OpenAI's name ``data``."""
-    if isinstance(listed, dict):
-        listed = listed.get("data") or listed.get("models")
-    if not isinstance(listed, list):
-        raise errors.ProviderGarbage()
-    named = (item.get("id") or item.get("name") if isinstance(item, dict) else item for item in listed)
-    return [name for name in named if isinstance(name, str) and name]
+    return await endpoint(provider, address(base_url, "models"), _headers(provider, base_url)).models()
 
 
 def address(base_url: str, path: str) -> str:
@@ -93,7 +84,24 @@ def translate(error: Exception) -> errors.ProviderError:
     if isinstance(error, openai.APIError):
         # An error event inside a stream.
         return judged(told_in(error.body or str(error)))
-    if type(error) is ValueError and error.args and isinstance(error.args[0], dict):
-        # An error object in place of a complete answer: langchain-openai raises it as a ValueError.
-        return judged(told_in(error.args[0]))
+    if type(error) is ValueError and error.args and (told := _told_by(error.args[0])):
+        return judged(told)
     return errors.ProviderGarbage()
+
+
+# The failure of a response as text: the object of the SDK, or its code and message.
+FAILED_RESPONSE = re.compile(
+    r"""ResponseError\(code='(\w+)', message=(?P<quote>['"])(.*?)(?P=quote)[,)] | ([a-z_]+):\ (.*)""",
+    re.DOTALL | re.VERBOSE,
+)
+
+
+def _told_by(raised: Any) -> Told | None:
+    """langchain-openai raises an error object in place of an answer as a ValueError, mostly as its text."""
+    if isinstance(raised, BaseModel):
+        raised = raised.model_dump()
+    if isinstance(raised, dict):
+        return told_in(raised)
+    if isinstance(raised, str) and (found := FAILED_RESPONSE.match(raised)):
+        return Told(code=found[1] or found[4], message=found[3] or found[5] or "")
+    return None

@@ -115,8 +115,11 @@ class Endpoint:
         if reader.fault:
             raise reader.fault
 
-    async def value(self) -> Any:
-        """Get the address and return the JSON value there; raises ProviderError, and aiohttp's exceptions."""
+    async def models(self) -> list[str]:
+        """Get the address, where a list of models is, and return their names.
+
+        Raises ProviderError, and aiohttp's exceptions.
+        """
         async with await self._request("GET") as response:
             await _raise_for_status(response)
             data = await _read(response, MAX_VALUE_BYTES + 1)
@@ -128,7 +131,7 @@ class Endpoint:
             raise ProviderGarbage() from None
         if told := failure_in(value):
             raise judged(told)
-        return value
+        return _names_in(value)
 
     async def _request(self, method: str, data: bytes | None = None) -> AbstractAsyncContextManager[Any]:
         """A request, to be entered for its response; the status is not judged yet."""
@@ -143,6 +146,16 @@ class Endpoint:
             proxy=self.proxy or None,
             ssl=tls(self.ca_bundle) if self.ca_bundle else True,
         )
+
+
+def _names_in(listed: Any) -> list[str]:
+    """The names in a list of models, which not all servers put under OpenAI's name ``data``."""
+    if isinstance(listed, dict):
+        listed = listed.get("data") or listed.get("models")
+    if not isinstance(listed, list):
+        raise ProviderGarbage()
+    named = (item.get("id") or item.get("name") if isinstance(item, dict) else item for item in listed)
+    return [name for name in named if isinstance(name, str) and name]
 
 
 @cache

@@ -31,6 +31,20 @@ async def test_the_list_is_asked_for_with_the_key_and_further_headers(upstream):
     assert request.headers["x-team"] == "blue"
 
 
+@pytest.mark.parametrize("path", ["", "/v1", "/v1/messages"])
+async def test_claudes_models_are_listed_in_its_own_words(upstream, path):
+    pytest.importorskip("langchain_anthropic")
+    upstream.models = ["claude-x"]
+
+    known = provider(upstream, kind="anthropic", base_url=upstream.url + path)
+    names = await models_of(known, within_s=5)
+
+    (request,) = upstream.requests
+    assert (names, request.path, request.headers["x-api-key"]) == (["claude-x"], "/v1/models", KEY)
+    assert "anthropic-version" in request.headers
+    assert "authorization" not in request.headers
+
+
 @pytest.mark.parametrize(
     ("body", "names"),
     [
