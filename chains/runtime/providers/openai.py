@@ -91,7 +91,7 @@ def translate(error: Exception) -> errors.ProviderError:
 
 # The failure of a response as text: the object of the SDK, or its code and message.
 FAILED_RESPONSE = re.compile(
-    r"""ResponseError\(code='(\w+)', message=(?P<quote>['"])(.*?)(?P=quote)[,)] | ([a-z_]+):\ (.*)""",
+    r"""ResponseError\(code='(\w+)',\ message=(?P<quote>['"])(.*?)(?P=quote)[,)] | ([a-z_]+):\ (.*)""",
     re.DOTALL | re.VERBOSE,
 )
 
