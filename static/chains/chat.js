@@ -39,11 +39,11 @@ const runner = new Runner(config, {
     ended({ status: "done", answer, figures: shown });
     announcer.textContent = answer;
   },
-  failed({ status, message, errors, shown }) {
+  failed({ status, message, errors, shown, detail }) {
     const cancelled = status === "cancelled";
     ended({
       status: cancelled ? "cancelled" : "failed",
-      problem: cancelled ? undefined : problemOf(message, errors),
+      problem: cancelled ? undefined : problemOf(message, errors, detail),
       figures: shown,
     });
   },
@@ -57,8 +57,10 @@ const runner = new Runner(config, {
   changed: showControls,
 });
 
-function problemOf(message, errors = []) {
+// `detail`: what the provider said, which the server tells editors only.
+function problemOf(message, errors = [], detail = null) {
   const rest = configuration.showErrors(errors).map(({ loc = [], msg }) => faultText(loc, msg));
+  if (detail) rest.push(`The provider said: ${detail.shown}`);
   return [message, ...rest].filter(Boolean).join("\n") || "The run failed.";
 }
 

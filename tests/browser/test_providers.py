@@ -127,6 +127,30 @@ async def test_an_editor_reads_in_the_playground_what_the_provider_said(
     await expect(said).to_be_hidden()
 
 
+@pytest.fixture
+def talk(server, openai):
+    add_prompt("talk", messages=[{"placeholder": "history"}, {"role": "human", "content": "{question}"}])
+    return add_chain("talk", over_http("talk"))
+
+
+@pytest.mark.parametrize(("who", "is_told"), [("alice", False), ("staff", True)])
+async def test_an_editor_reads_in_a_conversation_what_the_provider_said(
+    open_page, request, talk, upstream, who, is_told
+):
+    cookies = await sync_to_async(session_cookies)(await sync_to_async(request.getfixturevalue)(who))
+    upstream.script(fails(400, SAID, "unsupported_value"))
+    page = await open_page("/chains/talk/playground/chat/", cookies=cookies)
+    await expect(page.locator("#connection")).to_contain_text("Connected")
+    await page.locator("#question").fill("cats")
+
+    await page.locator("#question").press("Enter")
+
+    problem = "The model provider refused the request."
+    if is_told:
+        problem += f" The provider said: status 400, code unsupported_value: {SAID}"
+    await expect(page.locator("[data-slot=problem]")).to_have_text(problem)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_the_pages_of_a_provider_break_no_rule_of_accessibility(
     open_page, root_session, listed, provider_page, openai, scheme
