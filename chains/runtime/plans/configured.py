@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from jsonschema import Draft202012Validator
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
 
@@ -16,7 +15,8 @@ from chains.runtime.names import digest
 from chains.runtime.plans.base import Input, Plan
 from chains.runtime.steps.base import PlannedStep
 from chains.runtime.steps.prompts import Variable, as_text
-from chains.runtime.wire.fielderrors import schema_faults
+from chains.runtime.wire.fielderrors import MAX_FAULTS
+from chains.runtime.wire.inputs import read_input
 from chains.runtime.wire.messages import decode_messages
 from chains.runtime.wire.values import encode
 
@@ -98,32 +98,21 @@ class ConfiguredPlan(Plan):
         """Covers everything that affects the answer; credentials and limits do not."""
         return digest([step.behaviour for step in self.steps])
 
-    @cached_property
-    def _validator(self) -> Draft202012Validator:
-        return Draft202012Validator(self.input_schema)
-
     def check_input(self, value: Any) -> Input:
         """Fills in defaults, drops unknown keys, decodes messages and converts other values to text."""
-        schema = self.input_schema
-        if faults := schema_faults(self._validator, value):
-            raise errors.InvalidInput(errors=faults)
-        properties: Mapping[str, Any] = schema["properties"]
-        defaults = {name: p["default"] for name, p in properties.items() if "default" in p}
-        data = defaults | {name: value[name] for name in properties if name in value}
-        is_list = {name for name, p in properties.items() if p["type"] == "array"}
-        return Input(
-            data=data,
-            value={
-                name: self._messages(name, inner) if name in is_list else as_text(inner)
-                for name, inner in data.items()
-            },
-        )
-
-    def _messages(self, name: str, items: Sequence[Any]) -> list[BaseMessage]:
-        try:
-            return decode_messages(items, system=self.system_messages)
-        except errors.InvalidInput as error:
-            raise error.inside(name) from error
+        data, faults = read_input(self.input_schema, value)
+        values: dict[str, Any] = {}
+        for name, inner in data.items():
+            if not isinstance(inner, list):
+                values[name] = as_text(inner)
+                continue
+            try:
+                values[name] = decode_messages(inner, system=self.system_messages)
+            except errors.InvalidInput as error:
+                faults += error.inside(name).errors
+        if faults:
+            raise errors.InvalidInput(errors=faults[:MAX_FAULTS])
+        return Input(data=data, value=values)
 
     def load(self) -> None:
         for step in self.every_step:

@@ -1,6 +1,7 @@
 """Validation errors in the format of pydantic, which LangServe's clients know."""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any, cast
 
 import pydantic
@@ -15,8 +16,8 @@ MAX_FAULTS = 20
 def schema_faults(schema: Mapping[str, Any] | Draft202012Validator, value: Any) -> list[FieldError]:
     """The errors of ``value`` by a JSON Schema, at most MAX_FAULTS; empty where it is valid."""
     validator = schema if isinstance(schema, Draft202012Validator) else Draft202012Validator(schema)
-    faults = sorted(validator.iter_errors(value), key=lambda e: str(e.path))
-    return [_field_error(fault) for fault in faults[:MAX_FAULTS]]
+    faults = sorted(islice(validator.iter_errors(value), MAX_FAULTS), key=lambda e: str(e.path))
+    return [_field_error(fault) for fault in faults]
 
 
 def _field_error(fault: ValidationError) -> FieldError:

@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.prompt_values import ChatPromptValue
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
-from chains.runtime.errors import InvalidInput
-from chains.runtime.wire.fielderrors import field_errors
+from chains.runtime.errors import FieldError, InvalidInput
+from chains.runtime.wire.fielderrors import MAX_FAULTS, field_errors
 
 MAX_MESSAGES = 1000
 MAX_BLOCKS = 100
@@ -24,10 +25,10 @@ def _content(value: Any) -> Any:
     """Validate content: text, or a list of blocks without an address that a server would have to fetch."""
     if isinstance(value, str):
         return value
-    if not isinstance(value, list) or not all(isinstance(block, str | dict) for block in value):
-        raise ValueError("The content is text or a list of blocks")
-    if len(value) > MAX_BLOCKS:
+    if isinstance(value, list) and len(value) > MAX_BLOCKS:
         raise ValueError(f"A message has at most {MAX_BLOCKS} blocks")
+    if not isinstance(value, list) or not all(isinstance(block, str | dict) for block in value):
+        raise PydanticCustomError("string_type", "The content is text or a list of blocks")
     if any(not url.startswith("data:") for url in _urls(value)):
         raise ValueError("Send files as data: URLs; no other address is fetched")
     return value
@@ -125,16 +126,31 @@ def messages_schema(*, system: bool) -> dict[str, Any]:
 
 
 def decode_messages(items: Sequence[Any], *, system: bool) -> list[BaseMessage]:
-    """Decode ``[{"type": ..., "content": ...}, ...]``.
+    """Decode ``[{"type": ..., "content": ...}, ...]``, at most MAX_MESSAGES.
 
-    Raises InvalidInput; its ``loc`` starts with the index in the list.
+    Raises InvalidInput with the first MAX_FAULTS faults; each ``loc`` starts with the index in the list.
     """
-    return [_decode(item, system=system, loc=[index]) for index, item in enumerate(items)]
+    if len(items) > MAX_MESSAGES:
+        raise InvalidInput.at([], "too_long", f"Send at most {MAX_MESSAGES} messages")
+    decoded: list[BaseMessage] = []
+    faults: list[FieldError] = []
+    for index, item in enumerate(items):
+        try:
+            decoded.append(_decode(item, system=system, loc=[index]))
+        except InvalidInput as error:
+            faults += error.errors
+            if len(faults) >= MAX_FAULTS:
+                break
+    if faults:
+        raise InvalidInput(errors=faults[:MAX_FAULTS])
+    return decoded
 
 
 def _decode(item: Any, *, system: bool, loc: list[str | int]) -> BaseMessage:
     if not isinstance(item, dict):
-        raise InvalidInput.at(loc, "dict_type", "A message is an object with type and content")
+        raise InvalidInput.at(loc, "object_type", "A message is an object with type and content")
+    if "type" not in item:
+        raise InvalidInput.at([*loc, "type"], "missing", "Field required")
     types = allowed_types(system=system)
     given = item.get("type")
     name = CHUNKS.get(given, given) if isinstance(given, str) else None
