@@ -27,7 +27,7 @@ from chains.runtime.providers.langchain import finish_reason_in
 from chains.runtime.providers.usage import usage_of
 from chains.runtime.registry import CustomUserType, Registered
 from chains.runtime.wire.config import CONFIGURABLE
-from chains.runtime.wire.fielderrors import field_errors
+from chains.runtime.wire.fielderrors import MAX_FAULTS, field_errors
 from chains.runtime.wire.messages import cleaned, without_pieces
 from chains.runtime.wire.values import add, encode
 
@@ -38,6 +38,8 @@ NEVER_CONFIGURABLE = re.compile(
     r"|organization|http_.*client",
     re.IGNORECASE,
 )
+# Pydantic takes about 3 µs to list a fault.
+MANY_FAULTS = 2000
 # Models that a runnable receives as instances; other models of an input become dicts.
 LANGCHAIN_OBJECTS = (BaseMessage, PromptValue, BaseMedia)
 
@@ -80,7 +82,7 @@ class CodePlan(Plan):
         try:
             checked = self._input_model.model_validate(without_pieces(value))
         except ValidationError as error:
-            raise errors.InvalidInput(errors=field_errors(error)) from error
+            raise errors.InvalidInput(errors=self._faults(error, value)) from error
         except (TypeError, KeyError, AttributeError) as error:
             # LangChain's validation of messages raises these for data that is not a message.
             raise errors.InvalidInput(
@@ -88,6 +90,18 @@ class CodePlan(Plan):
                 "that type needs, such as content or tool_call_id."
             ) from error
         return Input(data=value, value=cleaned(self._unpacked(checked), system=self.system_messages))
+
+    def _faults(self, error: ValidationError, value: Any) -> list[errors.FieldError]:
+        """The first faults; of very many, those at the beginnings of lists, because pydantic lists all."""
+        if error.error_count() > MANY_FAULTS:
+            beginning = _beginning(without_pieces(value))
+            try:
+                self._input_model.model_validate(beginning)
+            except ValidationError as fewer:
+                error = fewer
+            except (TypeError, KeyError, AttributeError):
+                pass
+        return field_errors(error)
 
     def _unpacked(self, checked: BaseModel) -> Any:
         """Convert a model that only describes the input to a dict; keep a model that the code expects."""
@@ -134,6 +148,15 @@ class CodePlan(Plan):
     def known_fault(self, error: Exception) -> errors.ChainHubError | None:
         """The ProviderError for an exception of an SDK that a provider kind can translate."""
         return translated_by_sdk(error)
+
+
+def _beginning(value: Any) -> Any:
+    """The value with no more than MAX_FAULTS items in each list."""
+    if isinstance(value, list):
+        return [_beginning(inner) for inner in value[:MAX_FAULTS]]
+    if isinstance(value, dict):
+        return {key: _beginning(inner) for key, inner in value.items()}
+    return value
 
 
 def checked_configurable(entry: Registered, given: Any) -> dict[str, Any]:

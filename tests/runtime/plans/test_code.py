@@ -57,6 +57,14 @@ def test_a_prompts_variables_are_the_input():
     assert checked.value == {"history": [HumanMessage("a")], "question": "b"}
 
 
+def test_of_very_many_faults_the_first_are_told():
+    message = {"type": "human", "content": [3] * 50}
+    few = places(CHAT, {"history": [message] * 2, "question": "b"})
+
+    assert places(CHAT, {"history": [message] * 900, "question": "b"}) == few
+    assert len(few) == 20
+
+
 def test_what_a_piece_says_twice_is_read_once():
     """LangChain would parse this for hours: its cost grows with the square of the length."""
     arguments = '{"a": "' + "b" * 400_000 + '", ' + "x" * 400_000
