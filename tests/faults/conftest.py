@@ -100,8 +100,8 @@ def endless(demo) -> Chain:
     return add_chain("endless", step("endless", extra={"delay_ms": 100, "words": 100_000}))
 
 
-def connection_to(server: Server) -> http.client.HTTPConnection:
-    return http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=20)
+def connection_to(server: Server, *, timeout: float = 20) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=timeout)
 
 
 def ask(server: Server, key: str, path: str) -> http.client.HTTPResponse:

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Group
+from django.db import InterfaceError, OperationalError, connection
 from django.template.loader import render_to_string
 from django.test import Client
 
@@ -211,6 +212,23 @@ def test_pages_take_no_posts(path, signed_in, fitness):
 
 def test_error_pages_need_no_context():
     assert "Something broke" in render_to_string("500.html")
+    assert "cannot answer right now" in render_to_string("503.html")
+
+
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+@pytest.mark.parametrize("path", ["/", "/account/", "/admin/chains/chain/"])
+def test_a_page_during_an_outage_of_the_database_asks_to_come_back(root, path, error):
+    client = Client(raise_request_exception=False)
+    client.force_login(root)
+
+    def away(*_):
+        raise error("The database has gone away")
+
+    with connection.execute_wrapper(away):
+        response = client.get(path)
+
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
+    assert "cannot answer right now" in response.content.decode()
 
 
 async def test_without_script_the_form_runs_the_chain_and_shows_the_run(signed_in_async):

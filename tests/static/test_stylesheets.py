@@ -43,9 +43,9 @@ def test_a_colour_with_a_name_is_used_by_its_name(path):
     assert path == TOKENS or names_in(path, colour) & named == set()
 
 
-def test_the_page_for_our_own_faults_names_stylesheets_that_are_there():
-    """It names them without their hash, so that it needs nothing that could have failed."""
-    page = (ROOT / "templates/500.html").read_text()
+def test_the_pages_for_our_own_faults_name_stylesheets_that_are_there():
+    """They name them without their hash, so that they need nothing that could have failed."""
+    page = (ROOT / "templates/_failure.html").read_text()
     named = re.findall(r'href="{% get_static_prefix %}([^"]+\.css)"', page)
     assert named
     assert [name for name in named if not finders.find(name)] == []
