@@ -1,9 +1,10 @@
 """Versions as texts for people, and the differences between two texts."""
 
-import difflib
 import json
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from typing import Literal
 
 from chains.admin.optiontext import choices_text
@@ -14,7 +15,10 @@ from chains.runtime.steps.base import Step
 from chains.runtime.steps.llm import NumberOption
 from chains.runtime.steps.prompts import Placeholder, PromptSpec, Variable
 
-# Words are compared only in lines of at most this many characters: the time grows with the square of it.
+# Of two texts at most this many lines are compared, between their equal beginnings and ends.
+MAX_LINES = 2000
+# Words are compared in at most this many lines, of at most this many characters.
+MAX_LINES_BY_WORDS = 100
 MAX_WORDS_LINE = 2000
 
 
@@ -75,25 +79,50 @@ class DiffLine:
 
 
 def diff(old: str, new: str) -> list[DiffLine]:
-    """Return every line of both texts, in reading order."""
+    """Return every line of both texts, in reading order.
+
+    Lines beyond MAX_LINES, between the equal beginnings and ends of the texts, are shown as replaced.
+    """
     before, after = old.splitlines(), new.splitlines()
+    begin = _equal_at_the_beginning(before, after)
+    end = _equal_at_the_beginning(before[begin:][::-1], after[begin:][::-1])
+    return [
+        *_all(" ", before[:begin]),
+        *_changes(before[begin : len(before) - end], after[begin : len(after) - end]),
+        *_all(" ", before[len(before) - end :]),
+    ]
+
+
+def _equal_at_the_beginning(before: Sequence[str], after: Sequence[str]) -> int:
+    pairs = enumerate(zip(before, after, strict=False))
+    return next((i for i, (old, new) in pairs if old != new), min(len(before), len(after)))
+
+
+def _all(sign: Literal["+", "-", " "], texts: Iterable[str]) -> list[DiffLine]:
+    return [DiffLine(sign=sign, parts=((False, text),)) for text in texts]
+
+
+def _changes(before: Sequence[str], after: Sequence[str]) -> list[DiffLine]:
     lines: list[DiffLine] = []
-    for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+    by_words = 0
+    # What is repeated often is junk to the matcher, which keeps its time from growing with the third power.
+    matcher = SequenceMatcher(None, before[:MAX_LINES], after[:MAX_LINES])
+    for tag, i1, i2, j1, j2 in matcher.get_opcodes():
         if tag == "equal":
-            lines += [DiffLine(sign=" ", parts=((False, text),)) for text in before[i1:i2]]
-        else:
-            pairs = min(i2 - i1, j2 - j1)
-            for old_line, new_line in zip(before[i1 : i1 + pairs], after[j1 : j1 + pairs], strict=True):
-                lines += _changed_line(old_line, new_line)
-            lines += [DiffLine(sign="-", parts=((False, text),)) for text in before[i1 + pairs : i2]]
-            lines += [DiffLine(sign="+", parts=((False, text),)) for text in after[j1 + pairs : j2]]
-    return lines
+            lines += _all(" ", before[i1:i2])
+            continue
+        pairs = min(i2 - i1, j2 - j1, MAX_LINES_BY_WORDS - by_words)
+        by_words += pairs
+        for old_line, new_line in zip(before[i1 : i1 + pairs], after[j1 : j1 + pairs], strict=True):
+            lines += _changed_line(old_line, new_line)
+        lines += _all("-", before[i1 + pairs : i2]) + _all("+", after[j1 + pairs : j2])
+    return lines + _all("-", before[MAX_LINES:]) + _all("+", after[MAX_LINES:])
 
 
 def _changed_line(old: str, new: str) -> list[DiffLine]:
     short = max(len(old), len(new)) <= MAX_WORDS_LINE
     before, after = (re.findall(r"\w+|\s+|\W", line) if short else [] for line in (old, new))
-    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
+    matcher = SequenceMatcher(None, before, after)
     if not short or matcher.ratio() < 0.5:
         return [DiffLine(sign="-", parts=((False, old),)), DiffLine(sign="+", parts=((False, new),))]
     removed, added = [], []
