@@ -1,37 +1,19 @@
 """Database work from async code."""
 
 from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Lock
 from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db import close_old_connections, connection
 
+from concurrency.threads import Threads
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class DatabaseThreads(Executor):
-    """The threads in which this process uses its database; started at the first use.
-
-    The event loop's default executor is not used: the code of code chains runs there and may never return.
-    """
-
-    def __init__(self) -> None:
-        self.size = 8
-        self._pool: ThreadPoolExecutor | None = None
-        self._lock = Lock()
-
-    def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
-        with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(max_workers=self.size, thread_name_prefix="database")
-        return self._pool.submit(function, *args, **kwargs)
-
-
-database_threads = DatabaseThreads()
+database_threads = Threads("database", size=8)
 
 
 @contextmanager

@@ -34,7 +34,7 @@ from chains.runtime.steps.base import (
     Step,
     Target,
 )
-from chains.runtime.steps.parsers import Parser, combine, joined, output_schema, parsed
+from chains.runtime.steps.parsers import Parser, combine, joined, output_schema, parse
 from chains.runtime.steps.prompts import PromptSpec, rendered
 from chains.runtime.wire.lines import params_text
 
@@ -303,11 +303,11 @@ class PlannedLLM(PlannedStep):
                     elif gives_messages:
                         yield _with_id(piece.message(), call_id)
         if self.parser.kind not in ("text", "message"):
-            yield self._parsed(said)
+            yield await self._parsed(said)
 
-    def _parsed(self, said: "_Said") -> Any:
+    async def _parsed(self, said: "_Said") -> Any:
         try:
-            return parsed(self.parser, "".join(said.texts))
+            return await parse(self.parser, "".join(said.texts))
         except OutputParserException as error:
             if said.finish_reason == "length":
                 raise OutputInvalid(

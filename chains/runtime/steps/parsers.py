@@ -1,6 +1,7 @@
 """Parsers of a model's answer: text, the message itself, JSON, a list, or JSON validated by a schema."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 from langchain_core.exceptions import OutputParserException
@@ -12,6 +13,12 @@ from pydantic import JsonValue, model_validator
 from chains.runtime.data import Frozen
 from chains.runtime.steps.answerschema import TooIntricate, check_schema, first_fault
 from chains.runtime.steps.jsonanswer import parse_json
+from concurrency.threads import aside
+
+# Longer texts are parsed aside.
+MAX_TEXT_IN_LOOP = 100_000
+WORK_IN_LOOP = 20_000
+MAX_WORK = 1_000_000
 
 
 class Parser(Frozen):
@@ -29,23 +36,40 @@ class Parser(Frozen):
         return self
 
 
-def parsed(parser: Parser, text: str) -> Any:
-    """Parse the complete text of an answer; raises OutputParserException where it does not fit."""
+class TooMuchWork(OutputParserException):
+    """The answer cannot be validated with the work that is allowed."""
+
+    def __init__(self) -> None:
+        super().__init__("The answer's JSON Schema refers to itself, or leads to too much work.")
+
+
+async def parse(parser: Parser, text: str) -> Any:
+    """``parsed``, in the event loop only as long as that takes about 20 ms."""
+    if len(text) <= MAX_TEXT_IN_LOOP:
+        with suppress(TooMuchWork):
+            return parsed(parser, text, work=WORK_IN_LOOP)
+    return await aside(parsed)(parser, text)
+
+
+def parsed(parser: Parser, text: str, *, work: int = MAX_WORK) -> Any:
+    """Parse the complete text of an answer; raises OutputParserException where it does not fit.
+
+    ``work`` limits the validation by a JSON Schema, in about microseconds.
+    """
     if parser.kind == "list":
         return CommaSeparatedListOutputParser().parse(text)
     if parser.kind == "json":
         return parse_json(text)
     if parser.kind == "schema":
-        return _fitting(parser.json_schema or {}, parse_json(text))
+        return _fitting(parser.json_schema or {}, parse_json(text), work)
     return text
 
 
-def _fitting(schema: dict[str, Any], value: Any) -> Any:
+def _fitting(schema: dict[str, Any], value: Any, work: int) -> Any:
     try:
-        error = first_fault(schema, value)
+        error = first_fault(schema, value, work=work)
     except TooIntricate:
-        why = "The answer's JSON Schema refers to itself, or leads to too much work."
-        raise OutputParserException(why) from None
+        raise TooMuchWork from None
     if error is not None:
         raise OutputParserException(f"The answer breaks its JSON Schema at {error.json_path}.")
     return value

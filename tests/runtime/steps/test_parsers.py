@@ -1,5 +1,6 @@
 """What becomes of a model's answer."""
 
+import asyncio
 import json
 import time
 
@@ -7,6 +8,7 @@ import pytest
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage, AIMessageChunk
 
+from chains.runtime.errors import OutputInvalid
 from chains.runtime.steps.parsers import Parser, combine, output_schema, parsed
 from tests.runtime.helpers import plan, run, step, target
 from tests.upstream import answers
@@ -50,6 +52,64 @@ def test_references_that_multiply_are_not_followed_for_ever():
 
     with pytest.raises(OutputParserException, match="too much work"):
         parsed(parser("schema", schema), "{}")
+
+
+ITEMS = {"a": [{"b": number, "c": "x" * 10} for number in range(120)]}
+MANY = {"a": [{name: 1} for name in "abcdefghij"] * 200}
+NAMES = [f"name {number}" for number in range(4000)]
+EACH = {"items": {"properties": {"b": {"type": "integer"}}}}
+DOUBLED = {"allOf": [{"properties": {"a": {"$ref": "#/$defs/S"}}}] * 2}
+DEEP = json.loads('{"a":' * 60 + "{}" + "}" * 60)
+HEAVY = {
+    "many schemas for one list": ({"allOf": [{"properties": {"a": EACH}}] * 700}, ITEMS),
+    "many errors that quote the answer": ({"anyOf": [{"not": {"required": ["a"]}}] * 1200}, MANY),
+    "many names for each item": (
+        {"properties": {"a": {"items": {"anyOf": [{"required": NAMES}, {}]}}}},
+        MANY,
+    ),
+    "many values for each item": ({"properties": {"a": {"items": {"anyOf": [{"enum": NAMES}, {}]}}}}, MANY),
+    "twice as much at each level": ({"$defs": {"S": DOUBLED}, "$ref": "#/$defs/S"}, DEEP),
+    "what no other keyword covers": (
+        {"allOf": [{"properties": {f"x{i}": {}}} for i in range(1000)], "unevaluatedProperties": False},
+        {f"k{number}": 1 for number in range(2000)},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HEAVY)
+def test_validation_takes_no_more_work_than_it_may(case):
+    schema, answer = HEAVY[case]
+
+    with pytest.raises(OutputParserException, match="too much work"):
+        parsed(parser("schema", {"type": "object", **schema}), json.dumps(answer))
+
+
+@pytest.mark.alone
+async def test_long_validation_keeps_nobody_waiting(upstream):
+    schema, answer = HEAVY["many schemas for one list"]
+    by_schema = {"kind": "schema", "json_schema": {"type": "object", **schema}}
+    upstream.script(answers('{"a": 1}'), answers(json.dumps(answer)))
+    # The first call imports what it needs.
+    await run(plan(step(target(upstream), parser="json")))
+    heavy = asyncio.create_task(run(plan(step(target(upstream), parser=by_schema))))
+    longest = 0.0
+
+    while not heavy.done():
+        began = time.perf_counter()
+        await asyncio.sleep(0.001)
+        longest = max(longest, time.perf_counter() - began)
+
+    with pytest.raises(OutputInvalid):
+        await heavy
+    assert longest < 0.1
+
+
+def test_a_schema_that_is_too_large_is_refused_in_few_words():
+    with pytest.raises(ValueError, match="more than 10000 values"):
+        parser("schema", {"type": "object", "required": [f"n{number}" for number in range(10_000)]})
+    with pytest.raises(ValueError, match="Not a JSON Schema") as refused:
+        parser("schema", {"type": "object", "required": ["b"] * 5000})
+    assert len(str(refused.value)) < 1000
 
 
 def test_many_items_may_refer_to_one_schema():
