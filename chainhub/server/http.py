@@ -70,6 +70,41 @@ class Channel(http.HTTPChannel):
             self.setTimeout(self.limits.header_s)
         super().dataReceived(data)
 
+    # --- Headers -------------------------------------------------------------------------------
+
+    def lineReceived(self, line: bytes) -> None:
+        if self.refused:
+            return
+        if self._receivedHeaderSize + len(line) > self.totalHeadersSize:
+            self.lineLengthExceeded(line)
+        else:
+            super().lineReceived(line)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        if self._receivedHeaderSize == 0:
+            self.refuse(414, "uri_too_long", f"The address is longer than {self.totalHeadersSize} bytes.")
+        else:
+            self.refuse(
+                431,
+                "headers_too_large",
+                f"The headers are larger than {self.totalHeadersSize} bytes together.",
+            )
+
+    def headerReceived(self, line: bytes) -> bool:
+        start = line[:17].lower()
+        if start.startswith(b"daphne-root-path"):
+            # Daphne would take the path of the application from it, whoever sends it.
+            return True
+        if start == b"transfer-encoding" and line[17:].strip(b": \t").lower() != b"chunked":
+            # Twisted ignores "identity", and a proxy in front may not: they would disagree on the body's end.
+            self._respondToBadRequestAndDisconnect()
+            return False
+        return super().headerReceived(line)
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        if not self.refused:
+            self.refuse(400, "bad_request", "The request is not valid HTTP.")
+
     def allHeadersReceived(self) -> None:
         if self.length is not None and self.length > self.limits.body_bytes:
             self.refuse_body()

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
+from websockets.sync.client import connect
 
 from chainhub.prefix import mounted, path_in
 from tests.chainhub.test_urls import ROUTES
 from tests.conftest import ROOT, Server, start_server, stop_server
+from tests.ws.conftest import session_cookie
 
 PREFIX = "/hub"
 ORIGIN = "https://pages.example"
@@ -113,11 +115,24 @@ def test_a_header_of_a_client_mounts_nothing(ask):
         assert answer.headers["Location"] == "/hub/account/sign-in/?next=/hub/account/"
 
 
-def test_without_a_prefix_neither_does_it(server):
+@pytest.mark.parametrize("root", ["/evil", "/account", "%ff", "\xff", ""])
+def test_without_a_prefix_neither_does_it(server, root):
     connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=20)
-    connection.request("GET", "/account/", headers={"Daphne-Root-Path": "/evil"})
+    connection.request("GET", "/account/", headers={"Daphne-Root-Path": root})
 
     assert connection.getresponse().headers["Location"] == "/account/sign-in/?next=/account/"
+
+
+@pytest.mark.parametrize("root", ["/evil", "%ff"])
+def test_neither_does_it_for_a_socket(server, joke, alice, root):
+    with connect(
+        f"{server.websocket_url}/ws/chains/joke/",
+        origin=server.url,
+        additional_headers={"Cookie": session_cookie(alice), "Daphne-Root-Path": root},
+        legacy=True,
+    ) as client:
+        client.send('{"type": "ping"}')
+        assert "pong" in client.recv(timeout=5)
 
 
 # --- The address in a scope --------------------------------------------------------------------

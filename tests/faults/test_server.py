@@ -110,6 +110,65 @@ def test_after_a_body_the_connection_serves_on(flood):
         assert connection.getresponse().read() == f"{size} bytes".encode()
 
 
+# --- Headers -----------------------------------------------------------------------------------
+
+LONG = "x" * 20_000
+
+
+@pytest.mark.parametrize(
+    ("request_line", "headers", "status", "code"),
+    [
+        (f"GET /{LONG} HTTP/1.1", [], "414 Request-URI Too Long", "uri_too_long"),
+        ("GET / HTTP/1.1", [f"X: {LONG}"], "431 Request Header Fields Too Large", "headers_too_large"),
+        (
+            "GET / HTTP/1.1",
+            ["X: " + LONG[:1000]] * 20,
+            "431 Request Header Fields Too Large",
+            "headers_too_large",
+        ),
+        ("GET /", [], "400 Bad Request", "bad_request"),
+        ("GET / HTTP/1.1", ["no colon"], "400 Bad Request", "bad_request"),
+        ("POST / HTTP/1.1", ["Content-Length: x"], "400 Bad Request", "bad_request"),
+        ("POST / HTTP/1.1", ["Content-Length: 3", "Content-Length: 4"], "400 Bad Request", "bad_request"),
+        (
+            "POST / HTTP/1.1",
+            ["Content-Length: 3", "Transfer-Encoding: chunked"],
+            "400 Bad Request",
+            "bad_request",
+        ),
+        (
+            "POST / HTTP/1.1",
+            ["Transfer-Encoding: identity", "Transfer-Encoding: chunked"],
+            "400 Bad Request",
+            "bad_request",
+        ),
+        (
+            "POST / HTTP/1.1",
+            ["Transfer-Encoding: chunked", "transfer-encoding : identity"],
+            "400 Bad Request",
+            "bad_request",
+        ),
+        (
+            "POST / HTTP/1.1",
+            ["Content-Length: 3", "Transfer-Encoding: identity"],
+            "400 Bad Request",
+            "bad_request",
+        ),
+        ("POST / HTTP/1.1", ["Transfer-Encoding: gzip, chunked"], "400 Bad Request", "bad_request"),
+    ],
+)
+def test_headers_that_cannot_be_read_are_refused_once(flood, request_line, headers, status, code):
+    server = flood()
+
+    with server.connect() as client:
+        client.sendall("\r\n".join([request_line, "Host: localhost", *headers, "", "abc"]).encode())
+        answer = read_all(client)
+
+    assert is_refusal(answer, status, code)
+    assert server.said("http /") == 0
+    assert server.answers()
+
+
 # --- Clients that take nothing -----------------------------------------------------------------
 
 
