@@ -135,7 +135,7 @@ def told() -> Iterator[tuple[str, int]]:
         yield problem.code, problem.status
     # The server's own refusals, before any application is asked.
     for _, source in modules(chainhub.server):
-        for status, code in re.findall(r'refuse\(\s*(\d+), "(\w+)"', source):
+        for status, code in re.findall(r'refuse\((\d+), "(\w+)"', source):
             yield code, int(status)
 
 

@@ -84,11 +84,7 @@ class Channel(http.HTTPChannel):
         if self._receivedHeaderSize == 0:
             self.refuse(414, "uri_too_long", f"The address is longer than {self.totalHeadersSize} bytes.")
         else:
-            self.refuse(
-                431,
-                "headers_too_large",
-                f"The headers are larger than {self.totalHeadersSize} bytes together.",
-            )
+            self.refuse(431, "headers_too_large", f"The headers have over {self.totalHeadersSize} bytes.")
 
     def headerReceived(self, line: bytes) -> bool:
         start = line[:17].lower()
