@@ -163,15 +163,16 @@ class ProviderError(ChainHubError):
 
     ``retry_after_s``: how many seconds to wait before that; ``None`` where unknown. ``told`` is what the
     provider said of the failure, if it said something. ``said`` is the answer's text so far, where it came in
-    no piece.
+    no piece. ``usage`` is what the provider counted of an answer that failed, as ``pricing.Usage``.
     """
 
     code = "provider_error"
     message = "The model provider failed."
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
     retry_after_s: float | None = None
     told: Told | None = None
     said: str = ""
+    usage: Any = None
 
     def __init__(self, message: str = "", *, retry_after_s: float | None = None):
         super().__init__(message)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from chains.runtime.providers import openai
-from chains.runtime.providers.completions_model import over_completions, over_responses
+from chains.runtime.providers.openai_models import over_completions, over_responses
 from chains.runtime.providers.pieces import ChatModel
 from chains.runtime.providers.reach import ModelParams, PlanTarget, ProviderConfig
 
@@ -29,8 +29,8 @@ def build(target: PlanTarget, params: ModelParams) -> ChatModel:
     place = place_of(provider.base_url)
     habits = target.habits_at(provider.base_url, token_limit=place.token_limit)
     if habits.api == "responses":
-        base_url = place.responses_base
-        return over_responses(target, params, habits, base_url=base_url, headers=_headers(provider))
+        url = openai.address(place.responses_base, "responses")
+        return over_responses(target, params, habits, url=url, headers=_headers(provider))
     url = place.completions(target.model)
     return over_completions(target, params, habits, url=url, headers=_headers(provider))
 

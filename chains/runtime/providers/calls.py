@@ -123,7 +123,10 @@ def _check_length(messages: list[BaseMessage]) -> None:
 
 @dataclass(kw_only=True)
 class _Attempt:
-    """Calls one target, up to ATTEMPTS times. ``began``: content was passed on, so no retry follows."""
+    """Calls one target, up to ATTEMPTS times. ``began``: content was passed on, so no retry follows.
+
+    ``first_ms`` is also set where content has come that could not be passed on.
+    """
 
     path: str
     context: RunContext
@@ -139,14 +142,11 @@ class _Attempt:
     started_ms: int = 0
     first_ms: int | None = None
     size: int = 0
+    began: bool = False
     has_said: bool = False
     thought: int = 0
     reasoning: list[str] = field(default_factory=list)
     end: End | None = None
-
-    @property
-    def began(self) -> bool:
-        return self.first_ms is not None
 
     async def run(self, messages: list[BaseMessage]) -> AsyncGenerator[Sequence[Piece], None]:
         await self._emit("started")
@@ -176,7 +176,7 @@ class _Attempt:
 
     async def _try(self, messages: list[BaseMessage]) -> AsyncGenerator[Sequence[Piece], None]:
         provider, streams = self.target.provider, self._streams
-        # Only content ends this limit: comments and empty pieces do not extend it.
+        # Content ends this limit. With other events of the answer it begins anew; with comments it does not.
         due: float | None = time.monotonic() + (provider.first_token_s if streams else provider.answer_s)
         async with aclosing(self.model.pieces(messages, streaming=streams)) as source:
             while self.end is None:
@@ -188,7 +188,10 @@ class _Attempt:
                     self._note(piece)
                 if streams and self.began:
                     due = None
-                yield pieces
+                elif streams and due:
+                    due = time.monotonic() + provider.first_token_s
+                if pieces:
+                    yield pieces
 
     @property
     def _streams(self) -> bool:
@@ -205,8 +208,8 @@ class _Attempt:
             self._end_try("answered")
             self._keep_lessons()
             return
-        if self.first_ms is None and piece.says_something:
-            self.first_ms = self.context.elapsed_ms - self.started_ms
+        if not self.began and piece.says_something:
+            self.began, self.first_ms = True, self.context.elapsed_ms - self.started_ms
         if piece.text:
             if not self.has_said:
                 self.has_said = True
@@ -246,9 +249,8 @@ class _Attempt:
         told = getattr(error, "told", None)
         if said := getattr(error, "said", ""):
             self.context.said[:] = [said]
-            self.first_ms = (
-                self.first_ms if self.first_ms is not None else self.context.elapsed_ms - self.started_ms
-            )
+            if self.first_ms is None:
+                self.first_ms = self.context.elapsed_ms - self.started_ms
         self.tries.append(
             Try(
                 started_ms=self.started_ms,
@@ -362,7 +364,9 @@ async def guarded(provider: ProviderConfig, answer: Awaitable[T], limit_s: float
         raise
     except Exception as error:
         if limit.expired():
-            raise errors.ProviderTimeout() from error
+            timeout = errors.ProviderTimeout()
+            timeout.said = getattr(error.__cause__, "said", "")
+            raise timeout from error
         raise kind_of(provider.kind).translated(error) from error
 
 

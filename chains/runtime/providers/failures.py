@@ -118,20 +118,24 @@ def _bounded(text: str, most: int = MAX_TOLD_CHARS) -> str:
 # --- Reading what a provider said --------------------------------------------------------------
 
 
-def failure_in(value: Any, *, name: str = "") -> Told | None:
+def failure_in(
+    value: Any, *, name: str = "", has_answer: bool = False, is_one_of_many: bool = False
+) -> Told | None:
     """What an answer of status 200, or an event of a stream, says of a failure; ``None`` where it is none.
 
-    ``name`` is the name of the event.
+    ``name`` is the name of the event. ``has_answer``: the object belongs to an answer. ``is_one_of_many``:
+    others may follow, so only what certainly is a failure counts.
     """
     if isinstance(value, list) and value and isinstance(value[0], dict) and value[0].get("error"):
         # Google's endpoint wraps its error object in a list.
         return told_in(value)
     if not isinstance(value, dict):
         return told_in(value) if name == "error" else None
-    has_answer = value.get("choices") is not None
     if name == "error" or "error" in (value.get("object"), value.get("type")):
         return told_in(value)
-    if _is_error(value.get("error"), has_answer=has_answer) or (not has_answer and _is_flat_error(value)):
+    if error := next((e for e in _errors_in(value) if _is_error(e, has_answer=has_answer)), None):
+        return told_in(value if error is value.get("error") else {"error": error})
+    if not has_answer and _is_flat_error(value, certainly=is_one_of_many):
         return told_in(value)
     base = value.get("base_resp")
     if isinstance(base, dict) and base.get("status_code") not in (0, None):
@@ -139,6 +143,18 @@ def failure_in(value: Any, *, name: str = "") -> Told | None:
         told = _told({"code": code, "message": base.get("status_msg")})
         return replace(told, status=STATUS_OF_BASE_RESP.get(code) if isinstance(code, int) else None)
     return None
+
+
+def _errors_in(value: Mapping[str, Any]) -> Iterator[Any]:
+    """What stands where servers put an error: beside the answer, in its choice, or in what surrounds it."""
+    yield value.get("error")
+    choices, groq, tencent = value.get("choices"), value.get("x_groq"), value.get("Response")
+    if isinstance(choices, list):
+        yield from (choice.get("error") for choice in choices[:1] if isinstance(choice, dict))
+    if isinstance(groq, dict):
+        yield groq.get("error")
+    if isinstance(tencent, dict):
+        yield tencent.get("Error")
 
 
 def told_in(body: Any, status: int | None = None) -> Told:
@@ -171,8 +187,8 @@ def told_of(error: Exception) -> tuple[Told, Mapping[str, str]]:
 
 
 # The names under which servers tell of a failure.
-MESSAGES = ("message", "msg", "detail", "error", "error_msg", "error_message", "errorMessage")
-CODES = ("code", "error_code", "errorCode")
+MESSAGES = ("message", "msg", "detail", "error", "error_msg", "error_message", "errorMessage", "Message")
+CODES = ("code", "error_code", "errorCode", "Code")
 
 
 def _told(inner: Mapping[str, Any]) -> Told:
@@ -202,14 +218,18 @@ def _is_error(error: Any, *, has_answer: bool) -> bool:
     return bool(error)
 
 
-def _is_flat_error(value: Mapping[str, Any]) -> bool:
+def _is_flat_error(value: Mapping[str, Any], *, certainly: bool) -> bool:
     """An error object without an ``error`` around it, such as ``{"message": …, "code": 500}``."""
-    if value.get("success") is False or value.get("errors") or isinstance(value.get("detail"), str | list):
+    if value.get("success") is False:
+        return True
+    if not certainly and (value.get("errors") or isinstance(value.get("detail"), str | list)):
         return True
     if not isinstance(_first(value, MESSAGES), str):
         return False
+    code = _first(value, CODES)
     is_named = "error" in str(value.get("type", "")).lower() or "__type" in value
-    return is_named or _status(value.get("status")) is not None or _first(value, CODES) not in NO_FAULT
+    has_status = _status(value.get("status")) is not None or _status(code) is not None
+    return is_named or has_status or (not certainly and code not in NO_FAULT)
 
 
 def _status(value: Any) -> int | None:

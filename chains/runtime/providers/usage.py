@@ -109,6 +109,23 @@ def _has_dicts(value: Mapping[str, Any]) -> bool:
     return any(isinstance(inner, dict) for inner in islice(value.values(), MAX_COUNTS))
 
 
+def usage_of_claude(counted: Mapping[str, Any]) -> Usage | None:
+    """What Anthropic's Messages API counts: it counts what is read from or kept in its cache apart."""
+    read, written = tokens(counted.get("input_tokens")), tokens(counted.get("output_tokens"))
+    if read is None or written is None:
+        return None
+    kept = counted.get("cache_creation")
+    details = {
+        "cached": tokens(counted.get("cache_read_input_tokens")),
+        "cache_written": tokens(counted.get("cache_creation_input_tokens")),
+    }
+    if details["cache_written"] is None and isinstance(kept, dict):
+        times = (tokens(kept.get(f"ephemeral_{time}_input_tokens")) for time in ("5m", "1h"))
+        details["cache_written"] = sum(count or 0 for count in times)
+    known = {name: count for name, count in details.items() if count is not None}
+    return Usage(input_tokens=read + sum(known.values()), output_tokens=written, details=known)
+
+
 # --- LangChain's messages ----------------------------------------------------------------------
 
 

@@ -332,7 +332,6 @@ PASSING = {
     "cut": anthropic.cut(0),
     "cut clean": anthropic.cut(0, clean=True),
     "error event": anthropic.error_event(0),
-    "no stop reason": anthropic.says("", stop_reason=None),
 }
 
 
@@ -386,6 +385,15 @@ async def test_an_answer_that_is_whole_is_not_fetched_again(upstream):
     ran = await run(one(upstream))
 
     assert (ran.output, ran.finish_reason, len(upstream.requests)) == (HELLO, "stop", 1)
+
+
+@BOTH
+async def test_an_answer_without_a_stop_reason_that_is_told_to_be_over_is_whole(upstream, streaming):
+    upstream.script(anthropic.says("Hi", stop_reason=None))
+
+    ran = await run(one(upstream), streaming=streaming)
+
+    assert (ran.output, ran.finish_reason, len(upstream.requests)) == ("Hi", "stop", 1)
 
 
 @BOTH

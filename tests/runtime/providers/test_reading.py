@@ -11,7 +11,9 @@ import pytest
 from chains.runtime.errors import ChainHubError
 from chains.runtime.pricing import Usage
 from chains.runtime.providers.answers import AnswerReader
+from chains.runtime.providers.completions import Chat
 from chains.runtime.providers.pieces import Piece
+from chains.runtime.providers.tidy import Tidy
 from tests.upstream.completions import chunk, completion, events
 
 SEEDS = range(300)
@@ -107,7 +109,7 @@ def made(dice: random.Random) -> Answer:
 
 def read(data: bytes, dice: random.Random) -> Read | ChainHubError:
     """Read the bytes, which come in parts of any length."""
-    reader, pieces = AnswerReader(splits_thinking=True), list[Piece]()
+    reader, pieces = AnswerReader(Chat(Tidy(splits_thinking=True))), list[Piece]()
     while data and not reader.fault and not reader.is_over:
         size = dice.choice([1, 2, 3, 7, 50, 4000])
         pieces += reader.add(data[:size])

@@ -1,7 +1,7 @@
-"""Sends requests for chat completions over aiohttp, and reads the answers as they come.
+"""Sends requests to a provider over aiohttp, and reads the answers as they come.
 
-The OpenAI SDK validates each request against its types and builds objects for every piece of a stream. Both
-cost several times as much as the call itself.
+SDKs validate each request against their types, build objects for every piece of a stream, and know only
+answers as their own provider sends them.
 """
 
 import asyncio
@@ -15,8 +15,9 @@ from typing import Any
 
 import aiohttp
 
-from chains.runtime.errors import ProviderGarbage
+from chains.runtime.errors import ProviderCut, ProviderError, ProviderGarbage, ProviderUnreachable, Told
 from chains.runtime.providers.answers import AnswerReader
+from chains.runtime.providers.collected import Collected
 from chains.runtime.providers.failures import failure_in, judged, retry_after_s, told_in
 from chains.runtime.providers.pieces import REST_S, Piece
 from chains.runtime.providers.reach import trusting
@@ -77,7 +78,8 @@ class Endpoint:
     """An address of a provider. ``connect_s`` limits the time for connecting.
 
     There is no limit for reading, because ``providers.calls`` limits the wait for each piece. ``proxy`` and
-    ``ca_bundle`` as in ``ProviderConfig``. ``rest_s`` limits the wait for what follows a complete answer.
+    ``ca_bundle`` as in ``ProviderConfig``. ``rest_s`` limits the wait for what follows a complete answer,
+    ``doubt_s`` where its content may go on.
     """
 
     url: str
@@ -86,29 +88,41 @@ class Endpoint:
     proxy: str = ""
     ca_bundle: str = ""
     rest_s: float = REST_S
+    doubt_s: float = REST_S
 
     async def pieces(
-        self, body: Mapping[str, Any], *, splits_thinking: bool
+        self, body: Mapping[str, Any], answer: Collected
     ) -> AsyncGenerator[Sequence[Piece], None]:
         """Send the body and yield the pieces of the answer, those of one read together.
 
-        Raises ProviderError, and aiohttp's exceptions.
+        Yields no pieces where something of the answer has come that says nothing. ``answer`` reads its
+        objects. Raises ProviderError, and aiohttp's exceptions.
         """
-        reader = AnswerReader(splits_thinking)
+        reader = AnswerReader(answer)
         data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
         async with await self._request("POST", data) as response:
             await _raise_for_status(response)
-            answer = _Body(response, reader, self.rest_s)
+            content = _Body(response, reader, self)
             try:
-                while not reader.is_over and (part := await answer.read()):
+                while not reader.is_over and (part := await content.read()):
+                    reader.lives = False
                     if pieces := reader.add(part):
-                        answer.went_on()
+                        content.went_on()
+                    if pieces or reader.lives:
                         yield pieces
                     if reader.fault:
                         raise reader.fault
-            except aiohttp.ClientError:
+            except aiohttp.ClientError as error:
                 if pieces := reader.broken_off():
                     yield pieces
+                if not reader.is_body:
+                    raise
+                cut = ProviderCut()
+                cut.said = reader.cut_text
+                raise cut from error
+            except asyncio.CancelledError as stopped:
+                # For the error of a time limit, which takes the place of this one.
+                stopped.said = reader.cut_text  # type: ignore[attr-defined]
                 raise
         if pieces := reader.finish():
             yield pieces
@@ -173,17 +187,19 @@ async def _raise_for_status(response: aiohttp.ClientResponse) -> None:
 class _Body:
     """The body of an answer as it arrives.
 
-    Once the answer is complete, a connection that closes, or ``rest_s`` in which it does not go on, is its
-    end.
+    Once the answer is complete, a connection that closes, or a time in which it does not go on, is its end.
     """
 
     response: aiohttp.ClientResponse
     reader: AnswerReader
-    rest_s: float
+    endpoint: Endpoint
     _parts: Iterator[bytes] = field(default_factory=lambda: iter(()))
-    _unpacker: Unpacker = field(default_factory=Unpacker)
+    _unpacker: Unpacker = field(init=False)
     # When the answer ends, in seconds of the loop's clock; ``None`` while it may not be complete.
     _ends: float | None = None
+
+    def __post_init__(self) -> None:
+        self._unpacker = Unpacker(self.response.headers.get("Content-Encoding", ""))
 
     async def read(self) -> bytes:
         """The next part, b"" at the end; raises aiohttp's exceptions."""
@@ -196,6 +212,8 @@ class _Body:
                     return part
             if not (data := await self._arrived()):
                 return b""
+            if self.reader.is_body:
+                self.went_on()
             self._parts = self._unpacker.add(data)
 
     def went_on(self) -> None:
@@ -203,6 +221,15 @@ class _Body:
         self._ends = None
 
     async def _arrived(self) -> bytes:
+        try:
+            return await self._next()
+        except aiohttp.ClientError:
+            # What came together with the fault is still there.
+            if data := self.response.content._read_nowait(-1):
+                return data
+            raise
+
+    async def _next(self) -> bytes:
         content = self.response.content
         if not self.reader.may_be_complete:
             self._ends = None
@@ -210,7 +237,8 @@ class _Body:
         if content.at_eof():
             return b""
         loop = asyncio.get_running_loop()
-        self._ends = self._ends or loop.time() + self.rest_s
+        rest_s = self.endpoint.doubt_s if self.reader.may_go_on else self.endpoint.rest_s
+        self._ends = self._ends or loop.time() + rest_s
         try:
             async with asyncio.timeout_at(self._ends):
                 return await content.readany()
@@ -219,7 +247,7 @@ class _Body:
                 return b""
             if not isinstance(error, TimeoutError):
                 raise
-            # A body that merely looked complete.
+            # What merely looked complete.
             return await content.readany()
 
 
@@ -233,7 +261,7 @@ async def _refusal(response: aiohttp.ClientResponse) -> Any:
 
 async def _read(response: aiohttp.ClientResponse, most: int, *, within_s: float | None = None) -> bytes:
     """The first ``most`` bytes of a body; with ``within_s``, as far as they arrive in time."""
-    data, unpacker = b"", Unpacker()
+    data, unpacker = b"", Unpacker(response.headers.get("Content-Encoding", ""))
     try:
         async with asyncio.timeout(within_s):
             while len(data) < most and (more := await response.content.readany()):
@@ -245,3 +273,17 @@ async def _read(response: aiohttp.ClientResponse, most: int, *, within_s: float 
         if within_s is None:
             raise
     return data[:most]
+
+
+def failed_request(error: Exception) -> ProviderError:
+    """The ProviderError for an exception of aiohttp; any other one means an answer that cannot be read."""
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        # The proxy in between refused the connection, for example with 407.
+        return judged(Told(status=error.status, message=f"The proxy: {error.message}"))
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return ProviderUnreachable()
+    if isinstance(
+        error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError | aiohttp.ClientOSError
+    ):
+        return ProviderCut()
+    return ProviderGarbage()
