@@ -17,6 +17,7 @@ from langchain_core.messages import BaseMessage
 
 from chains.runtime import errors
 from chains.runtime.context import ModelCall, RunContext, Taught, Try
+from chains.runtime.errors import Told
 from chains.runtime.events import Call
 from chains.runtime.names import digest
 from chains.runtime.pricing import cost_usd
@@ -285,7 +286,11 @@ class _Attempt:
     def _learns(self, error: errors.ProviderError) -> bool:
         """Whether the refusal teaches how to ask in another way; the next try then does so."""
         told, habits = self.tries[-1].told, self.model.habits
-        if told is None or habits is None or not isinstance(error, errors.ProviderRefused):
+        if (
+            told is None
+            or habits is None
+            or not (isinstance(error, errors.ProviderRefused) or _names_parts(told))
+        ):
             return False
         settings, learned = self.target.provider.habits, self.target.learned
         refused = Refused.by(told, asked=self.params.asked, habits=habits, streaming=self._streams)
@@ -353,6 +358,11 @@ class _Attempt:
                 model=self.target.model,
             )
         )
+
+
+def _names_parts(told: Told) -> bool:
+    """Whether an internal error is a refusal in truth: some servers take the parameters as Python's own."""
+    return told.status == 501 or "unexpected keyword argument" in told.message
 
 
 async def guarded(provider: ProviderConfig, answer: Awaitable[T], limit_s: float) -> T:

@@ -50,12 +50,14 @@ STATUS_OF_NUMBERS: Mapping[str, int] = {
 # Source: MiniMax's "Error codes", of the object ``base_resp``.
 STATUS_OF_BASE_RESP = {1002: 429, 1041: 429, 2056: 429, 1004: 401, 2049: 401, 1008: 402, 1039: 413, 2013: 400}
 NO_CREDIT = re.compile(
-    r"insufficient[ _]?(quota|balance|credits?|funds)|billing[ _](hard|not)"
-    r"|credit balance is too low|not enough credits|out of credits|payment[ _]required",
+    r"insufficient[ _]?(\w+[ _])?(quota|balance|credits?|funds)|billing[ _](hard|not)|balance is insufficient"
+    r"|credit balance is too low|(not enough|out of|no|all available|n[o']t have any) credits"
+    r"|payment[ _]required|overdue|arrear|in debt|budget[ _](has been )?exceeded|exceeded[ _](your )?budget"
+    r"|key limit exceeded|quota[ _](failed|exhausted|not enough)",
     re.IGNORECASE,
 )
 CONTEXT_TOO_LONG = re.compile(
-    r"context[ _](length|size|window|limit)|maximum context|exceed\w*[ _]context|context[ _]overflow"
+    r"context[ _]?(length|size|window|limit)|maximum context|exceed\w*[ _]context|context[ _]overflow"
     r"|context (\w+ )?(the )?overflow|model_max_prompt_tokens"
     r"|(prompt|input|messages?|request) (is |are |was |were )?too (long|large)"
     r"|input token count|too many (input |prompt )?tokens|string[ _](too long|above[ _]max[ _]length)"
@@ -65,6 +67,9 @@ CONTEXT_TOO_LONG = re.compile(
     r"(max\w* (input|prompt|message|model) (tokens|length)|max\w* number of tokens|model token limit"
     r"|max message tokens)"
     r"|max\w* prompt length|range of input length|number of tokens in the (prompt|input)"
+    r"|inputs?\W{0,2} must have (less|fewer) than \d+ tokens|expected maxlength|max_seq_len"
+    r"|max(imum)? tokens of \d+ exceeded|default_max_tokens|max(imum)? model length|model max length"
+    r"|model'?s maximum length|prompt 超长"
     r"|\binputs?\W{0,2} tokens? \+ \W?max_new_tokens",
     re.IGNORECASE,
 )
@@ -75,10 +80,16 @@ WRONG_KEY = re.compile(
     r"|api_?key_?invalid|unauthori[sz]ed|authentication (failed|failure|error|required)",
     re.IGNORECASE,
 )
+# Numbers of Zhipu, Baidu and Spark for the same.
+CONTEXT_CODES = frozenset({"1261", "336007", "10907"})
 # A body that is too large is refused with this status, whatever its words are.
 TOO_LARGE = 413
 # A message about too many tokens in a minute is no matter of one input's length.
 BY_LENGTH = frozenset({400, 413, 422, 500})
+# What a server says that cannot load a model; its context is too long for the machine, not for the model.
+NO_MEMORY = re.compile(r"(system |gpu |more |out of )memory", re.IGNORECASE)
+# A refusal of what the prompt says.
+MODERATED = re.compile(r"moderation|flagged|content[ _](policy|filter|management)", re.IGNORECASE)
 
 
 KEY_LIKE = re.compile(
@@ -171,6 +182,8 @@ def told_in(body: Any, status: int | None = None) -> Told:
     if isinstance(inner.get("error"), dict):
         inner = inner["error"]
     told = _told(inner)
+    if words := _words_behind(inner):
+        told = replace(told, message=f"{told.message}: {words}".removeprefix(": "))
     return told if status is None else replace(told, status=status)
 
 
@@ -201,6 +214,13 @@ def _told(inner: Mapping[str, Any]) -> Told:
         param=_text(inner.get("param") or inner.get("loc") or ""),
         message=_text(_first(inner, MESSAGES) or ""),
     )
+
+
+def _words_behind(inner: Mapping[str, Any]) -> str:
+    """What the provider behind a gateway said; OpenRouter's own message only says that there was an error."""
+    metadata = inner.get("metadata")
+    raw = metadata.get("raw") if isinstance(metadata, dict) else None
+    return _text(raw) if isinstance(raw, str | dict) and raw else ""
 
 
 def _first(inner: Mapping[str, Any], names: Iterable[str]) -> Any:
@@ -257,12 +277,16 @@ def judged(told: Told, *, retry_after_s: float | None = None) -> errors.Provider
 def _judged(told: Told, retry_after_s: float | None) -> errors.ProviderError:
     status = told.status or _status_of_words(told)
     words = f"{told.code} {told.type} {told.message}"
-    if NO_CREDIT.search(words) or status == 402:
+    if NO_CREDIT.search(words) or 402 in (status, STATUS_OF_NUMBERS.get(told.code)):
         return errors.ProviderRateLimited(
             "This server's account at the model provider has no credit left. Tell its operator.", quota=True
         )
-    if status == TOO_LARGE or (status in BY_LENGTH and CONTEXT_TOO_LONG.search(words)):
+    is_too_long = CONTEXT_TOO_LONG.search(words) or told.code in CONTEXT_CODES
+    is_too_long = is_too_long and not NO_MEMORY.search(words)
+    if status == TOO_LARGE or (status in BY_LENGTH and is_too_long):
         return errors.ContextTooLong()
+    if status == 403 and MODERATED.search(words):
+        return errors.ProviderRefused()
     if status in (401, 403, 407) or (status == 400 and WRONG_KEY.search(words)):
         return errors.ProviderAuthFailed()
     if status == 429:

@@ -16,7 +16,7 @@ MAX_FINISH_REASON_CHARS = 64
 WORDS: Mapping[str, Any] = {
     word: meaning
     for meaning, words in {
-        "stop": "stop stopped end_turn eos eos_token stop_sequence complete completed done",
+        "stop": "stop stopped end_turn eos eos_token stop_sequence stop_token end_id complete completed done",
         "length": "length max_tokens max_output_tokens model_length",
         "tool_calls": "tool_calls tool_call function_call tool_use",
         "content_filter": "content_filter content_filtered refusal sensitive safety language spii",
@@ -26,11 +26,17 @@ WORDS: Mapping[str, Any] = {
 # Parts of words that are not known, in the order in which they count: a filter's word may name what it held
 # back. ``None``: the provider broke its answer off.
 PARTS: tuple[tuple[re.Pattern[str], FinishReason | None], ...] = (
-    (re.compile(r"filter|safety|prohibit|refus|recitation|block|guardrail|moderat|policy"), "content_filter"),
+    (
+        re.compile(r"filter|safety|prohibit|refus|recitation|block|guardrail|moderat|policy|toxic"),
+        "content_filter",
+    ),
     (re.compile(r"malformed|unexpected_tool|too_many_tool|invalid|rate_limit|quota"), None),
     (re.compile(r"max_|_max|length|trunc|token|context|limit|incomplete"), "length"),
     (
-        re.compile(r"error|fail|abort|cancel|timeout|time_out|insufficient|overload|unavailable|interrupt"),
+        re.compile(
+            r"error|fail|abort|cancel|timed?_?out|insufficient|overload|unavailable|interrupt|exception|preempt"
+            r"|die[sd]|crash|kill"
+        ),
         None,
     ),
     (re.compile(r"tool|function_call"), "tool_calls"),
@@ -41,6 +47,9 @@ NO_REASON = ("", "null", "none")
 
 def finish_word(reason: Any) -> str:
     """A provider's word, as far as a Run row can store it; "" where the value is none."""
+    if isinstance(reason, dict):
+        # SGLang tells it with what belongs to it.
+        reason = reason.get("type")
     if isinstance(reason, bool | dict | list) or str(reason or "").strip().lower() in NO_REASON:
         return ""
     return str(encode(str(reason)))[:MAX_FINISH_REASON_CHARS]

@@ -158,6 +158,8 @@ OF_A_VALUE = re.compile(
     r"|valid (number|integer)",
     re.IGNORECASE,
 )
+# What a provider refuses to answer; it says nothing of how to ask.
+OF_THE_CONTENT = re.compile(r"moderation|flagged|content[ _](policy|filter|management)|safety", re.IGNORECASE)
 # The schema itself is wrong; no other way to ask for it would mend that.
 WRONG_SCHEMA = re.compile(r"invalid (json )?schema", re.IGNORECASE)
 STREAM = re.compile(r"\bstream(s|ed|ing)?\b")
@@ -185,6 +187,8 @@ def lesson(
     told: Told, refused: Refused, *, settings: Mapping[str, str], learned: Mapping[str, str]
 ) -> Lesson | None:
     """What a refusal teaches; ``None`` where it names nothing that may be sent in another way."""
+    if OF_THE_CONTENT.search(refused.words):
+        return None
     for habit, teaches in TEACHERS.items():
         if settings.get(habit, AUTO) == AUTO and (value := teaches(refused)) is not None:
             if not value and habit not in learned:
@@ -214,6 +218,7 @@ def _json_schema(refused: Refused) -> str | None:
     mode = refused.habits.json_schema
     named = refused.names(
         *("response_format", "json_schema", "json_object", "text.format"),
+        *("structured output", "structured outputs", "structured_outputs", "guided decoding", "guided_json"),
         # Of Anthropic.
         *("output_config.format", "output_config:", "output_format", "output format"),
     )

@@ -45,9 +45,10 @@ def decoded(data: bytes) -> Any:
 def values_in(data: bytes) -> list[Any]:
     """The JSON values that stand one after another, at least one; what is no JSON becomes NotJSON, the last.
 
-    Bytes that are not UTF-8 become U+FFFD. ``[DONE]`` is a value too.
+    Bytes that are not UTF-8 become lone surrogates, because they may be parts of a character. ``[DONE]`` is a
+    value too.
     """
-    text = data.decode(errors="replace").strip("\ufeff \t\r\n\0")
+    text = data.decode(errors="surrogateescape").strip("\ufeff \t\r\n\0")
     try:
         return [decoder.decode(text)]
     except (ValueError, RecursionError):

@@ -52,6 +52,9 @@ class ToolCalls:
 
     def _piece(self, given: Any, *, is_new: bool) -> ToolCallChunk | None:
         function = given.get("function") if isinstance(given, dict) else None
+        if function is None and isinstance(given, dict) and ("name" in given or "arguments" in given):
+            # Some servers leave the object around the name and the arguments out.
+            function = given
         if not isinstance(function, dict):
             return None
         name = function.get("name")
