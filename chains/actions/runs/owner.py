@@ -198,10 +198,11 @@ def _causes(error: BaseException) -> str:
 def _cost(calls: Sequence[ModelCall]) -> tuple[Decimal | None, bool]:
     """What the calls cost together, and whether that is the least they cost.
 
-    ``None`` where the cost of an answered call is unknown, because a partial sum would be wrong.
+    ``None`` where the cost of an answered call is unknown, because a partial sum would be wrong. The provider
+    may have counted a call that failed.
     """
     is_minimum = any(call.may_cost_more for call in calls)
-    costs = [call.cost_usd for call in calls if call.was_answered]
+    costs = [call.cost_usd for call in calls if call.was_answered or call.cost_usd is not None]
     if not calls or None in costs or (is_minimum and not costs):
         return None, False
     return sum((cost for cost in costs if cost is not None), Decimal()), is_minimum

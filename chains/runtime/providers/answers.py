@@ -20,6 +20,8 @@ MAX_STREAM_BYTES = 128 * 1024 * 1024
 MAX_EXCERPT_BYTES = 4000
 BOM = b"\xef\xbb\xbf"
 SPACE = b" \t\r\n"
+# Of JSON, which some gateways put into a text once more, and of a web page.
+BODY_BEGINS = (b"{", b"[", b'"', b"<")
 # How far a body is searched for the end of its first line.
 MAX_LINE_BYTES = 64 * 1024
 # What some gateways put an answer into.
@@ -86,7 +88,7 @@ class AnswerReader:
             if BOM.startswith(begin):
                 self._body = bytearray(begin)
                 return []
-            self._form = "body" if begin[:1] in (b"{", b"[", b"<") else "events"
+            self._form = "body" if begin.startswith(BODY_BEGINS) else "events"
             data, self._body, self._start = begin, bytearray(), begin[:MAX_EXCERPT_BYTES]
         if self._size > (MAX_BODY_BYTES if self._form == "body" else MAX_STREAM_BYTES):
             self.fault = errors.OutputInvalid("The model's answer is longer than ChainHub keeps.")

@@ -20,7 +20,7 @@ from chains.runtime.context import ModelCall, RunContext, Taught, Try
 from chains.runtime.errors import Told
 from chains.runtime.events import Call
 from chains.runtime.names import digest
-from chains.runtime.pricing import cost_usd
+from chains.runtime.pricing import Usage, cost_usd
 from chains.runtime.providers import build_model, kind_of, load_kinds
 from chains.runtime.providers.failures import masked, without
 from chains.runtime.providers.habits import Lesson, Refused, applied, lesson
@@ -148,6 +148,8 @@ class _Attempt:
     thought: int = 0
     reasoning: list[str] = field(default_factory=list)
     end: End | None = None
+    # What a try that failed was counted at; of several the last.
+    usage_of_failure: Usage | None = None
 
     async def run(self, messages: list[BaseMessage]) -> AsyncGenerator[Sequence[Piece], None]:
         await self._emit("started")
@@ -248,6 +250,7 @@ class _Attempt:
     ) -> None:
         self.is_trying = False
         told = getattr(error, "told", None)
+        self.usage_of_failure = getattr(error, "usage", None) or self.usage_of_failure
         if said := getattr(error, "said", ""):
             self.context.said[:] = [said]
             if self.first_ms is None:
@@ -331,7 +334,7 @@ class _Attempt:
 
     def _record(self) -> None:
         price, end = self.target.price, self.end
-        usage = end.usage if end else None
+        usage = end.usage if end else self.usage_of_failure
         self.context.calls.append(
             ModelCall(
                 step=self.path,

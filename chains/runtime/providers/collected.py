@@ -109,6 +109,10 @@ class Said:
     _parts: list[str] = field(default_factory=list)
     _is_in_parts: bool = False
 
+    @property
+    def text(self) -> str:
+        return "".join(self._parts)
+
     def add(self, text: str) -> str:
         if text:
             self._parts.append(text)
@@ -117,7 +121,7 @@ class Said:
 
     def new_in(self, text: str) -> str:
         """What the text of a whole message adds."""
-        so_far = "".join(self._parts)
+        so_far = self.text
         if text.startswith(so_far):
             self._parts = [text]
             return text[len(so_far) :]

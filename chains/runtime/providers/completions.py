@@ -21,6 +21,8 @@ class Chat(Collected):
     metadata: dict[str, Any] = field(default_factory=lambda: {"model_provider": "openai"})
     _said: Said = field(default_factory=Said)
     _thought: Said = field(default_factory=Said)
+    # What an alternative said, in case nothing else comes.
+    _other: list[str] = field(default_factory=list)
 
     def knows(self, value: Mapping[str, Any]) -> bool:
         return "choices" in value
@@ -31,6 +33,7 @@ class Chat(Collected):
         self._note(value, choice, is_body=is_body)
         self.began = self.began or isinstance(choices, list | dict)
         if choice is None:
+            self._note_other(choices)
             return None
         delta, is_whole = _delta(choice)
         text, reasoning = self._texts(delta, is_whole=is_whole)
@@ -56,6 +59,15 @@ class Chat(Collected):
             return found[0], ()
         ours = [each for each in found if each.get("index") in (0, None, "0")]
         return (ours[0], ours[1:]) if ours else (None, ())
+
+    def _note_other(self, choices: Any) -> None:
+        if isinstance(choices, list) and len(choices) == 1 and isinstance(choices[0], dict):
+            delta, _ = _delta(choices[0])
+            self._other.append(texts_in(delta.get("content"))[0])
+
+    def end(self) -> list[Piece]:
+        is_all = "".join(self._other) if not (self._said.text or self._tools.any) else ""
+        return [*([Piece(text=is_all)] if is_all else []), *Collected.end(self)]
 
     def _texts(self, delta: Mapping[str, Any], *, is_whole: bool) -> tuple[str, str]:
         text, reasoning = texts_in(delta.get("content"))

@@ -136,7 +136,7 @@ class Refused:
     def names(self, *names: str) -> bool:
         """Whether the refusal names one of these parameters."""
         return self.param in names or any(
-            re.search(rf"(?<![\w]){re.escape(name)}(?![\w])", self.words) for name in names
+            re.search(rf"(?<![\w]){re.escape(name)}(?![\w])", self.words, re.IGNORECASE) for name in names
         )
 
     @property

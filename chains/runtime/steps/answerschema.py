@@ -85,6 +85,8 @@ def _escaped(name: str) -> str:
 
 # About the microseconds that a keyword takes for one value, with the descent to that value.
 KEYWORD_WORK = 15
+# How deep keywords may lead to others; each takes three frames of Python's stack.
+MAX_NESTING = 200
 # Keywords that compare a value with all that stands in the schema, or look for what no other keyword covers.
 THOROUGH = ("const", "dependentRequired", "enum", "unevaluatedItems", "unevaluatedProperties")
 
@@ -94,6 +96,7 @@ class _Budget:
     """The work that is left, in about microseconds."""
 
     left: int
+    nesting: int = 0
     _sizes: dict[int, int] = field(default_factory=dict)
 
     def spend(self, work: int) -> None:
@@ -127,9 +130,15 @@ def _counted(name: str, check: Callable[..., Any]) -> Callable[..., Iterator[Val
             budget.spend(KEYWORD_WORK + budget.size(schema) + here)
         else:
             budget.spend(KEYWORD_WORK + here + (len(asked) if isinstance(asked, list | dict) else 1))
-        for error in check(validator, asked, value, schema) or ():
-            budget.spend(budget.size(value))
-            yield error
+        if budget.nesting >= MAX_NESTING:
+            raise TooIntricate
+        budget.nesting += 1
+        try:
+            for error in check(validator, asked, value, schema) or ():
+                budget.spend(budget.size(value))
+                yield error
+        finally:
+            budget.nesting -= 1
 
     return checked
 

@@ -212,8 +212,10 @@ def _only(found: _Found) -> Any:
 
 def _one(values: list[Any]) -> Any:
     objects = [value for value in values if isinstance(value, dict)]
-    first, *others = objects or values
-    if others:
+    # Empty brackets among words are a sign for something, and a value that comes twice is one.
+    values = objects or values
+    first, *others = [value for value in values if value] or values
+    if any(other != first for other in others):
         raise OutputParserException(AMBIGUOUS)
     return first
 

@@ -69,6 +69,25 @@ TOO_LONG = {
         {"error": "`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000 `inputs` tokens"},
     ),
     "Cerebras": (400, {"message": "The number of tokens in the prompt (9001) exceeds the limit"}),
+    "Zhipu": (400, {"error": {"code": "1261", "message": "x"}}),
+    "an older TGI": (422, {"error": "`inputs` must have less than 1024 tokens. Given: 2000"}),
+    "Bedrock's Titan": (400, {"message": "expected maxLength: 50000, actual: 56784, please reformat"}),
+    "SiliconFlow": (
+        400,
+        {"code": 20015, "message": "length of prompt_tokens (33000) must be less than max_seq_len (32768)."},
+    ),
+    "LiteLLM": (400, {"error": {"message": "litellm.ContextWindowExceededError: x"}}),
+    "OpenRouter": (
+        400,
+        {
+            "error": {
+                "message": "Provider returned error",
+                "metadata": {"raw": "This endpoint's maximum context length is 8192 tokens"},
+            }
+        },
+    ),
+    "Snowflake": (400, {"message": "max tokens of 8192 exceeded"}),
+    "a model's length": (400, {"message": "Total tokens (5000) exceed model max length 4096"}),
     "a web server": (413, b"<html>413 Request Entity Too Large</html>"),
 }
 
@@ -142,6 +161,19 @@ INSIDE = {
         errors.ProviderAuthFailed,
         1,
     ),
+    "a choice": ({"choices": [{"delta": {}, "error": {"code": 429}}]}, errors.ProviderRateLimited, 2),
+    "a choice that ended": (
+        completion("", "error")
+        | {"choices": [{"message": {}, "error": {"code": 401}, "finish_reason": "error"}]},
+        errors.ProviderAuthFailed,
+        1,
+    ),
+    "Groq": ({"choices": [{"delta": {}}], "x_groq": {"error": "over capacity"}}, errors.ProviderFailed, 2),
+    "Tencent": (
+        {"Response": {"Error": {"Code": "RequestLimitExceeded", "Message": "x"}}},
+        errors.ProviderFailed,
+        2,
+    ),
     "code 200": ({"error": {"code": 200, "message": "upstream unavailable"}}, errors.ProviderFailed, 2),
 }
 
@@ -167,6 +199,9 @@ async def test_an_error_with_status_200_counts_as_if_it_were_the_status(upstream
         b'event: error\ndata: {"code": "InternalError", "message": "x"}\n\n',
         b"event: error\ndata: out of memory\n\n",
         events({"error": "runner process has terminated"}),
+        events({"choices": [{"delta": {}}], "x_groq": {"error": "over capacity"}}),
+        events({"message": "x", "code": "internal"}, done=False),
+        events(b"data: Internal Server Error\n\n"),
     ],
 )
 async def test_an_error_after_the_first_token_ends_the_answer(upstream, last):
@@ -230,7 +265,12 @@ async def test_the_text_of_a_body_that_is_cut_is_kept(upstream, cut, streaming):
     assert ran.calls[0].may_cost_more
 
 
-@pytest.mark.parametrize("reason", ["error", "abort", "insufficient_system_resource", "network_error"])
+BROKEN_OFF = ["error", "abort", "insufficient_system_resource", "network_error", "kTIMED_OUT", "exception"]
+
+
+@pytest.mark.parametrize(
+    "reason", [*BROKEN_OFF, "preempted", "worker_died", {"type": "abort", "message": "x"}]
+)
 async def test_a_finish_reason_that_means_broken_off_is_a_failure(upstream, reason):
     upstream.script(raw(events(*texts("Hal"), chunk({}, reason))))
 
@@ -277,6 +317,8 @@ async def test_half_an_answer_is_kept_and_not_paid_for_again(upstream, said, str
         ("function_call_filter: f", "content_filter"),
         ("IMAGE_SAFETY", "content_filter"),
         ("incomplete", "length"),
+        ("stop_token", "stop"),
+        ("ERROR_TOXIC", "content_filter"),
         ("something new", "stop"),
     ],
 )
@@ -354,6 +396,34 @@ async def test_credentials_in_the_words_of_an_answer_are_hidden(upstream):
 
     assert ran.calls[0].raw_finish_reason == "stop: …"
     assert ran.output.response_metadata["model_name"] == "m …"
+
+
+@BOTH
+async def test_what_a_failed_answer_was_counted_at_is_kept(upstream, streaming):
+    upstream.script(body(completion("Hal", "error")))
+    ran = Ran()
+
+    with pytest.raises(errors.ProviderFailed):
+        await run(one(upstream), streaming=streaming, into=ran)
+
+    assert (ran.calls[0].usage.input_tokens, ran.calls[0].usage.output_tokens) == (1, 2)
+
+
+CUT = json.dumps(completion("Hello world")).encode()
+CUT = CUT[: CUT.index(b"world") + 3]
+
+
+@pytest.mark.parametrize(("ending", "code"), [("cut", "provider_cut"), ("held", "provider_timeout")])
+@BOTH
+async def test_the_text_of_a_body_that_breaks_off_is_kept(upstream, ending, code, streaming):
+    upstream.script(*[body(CUT, framing="chunked", ending=ending)] * 3)
+    ran = Ran()
+
+    with pytest.raises(errors.ProviderError) as caught:
+        await run(one(upstream, first_token_s=0.3, answer_s=0.3), streaming=streaming, into=ran)
+
+    assert (caught.value.code, ran.said) == (code, ["Hello wor"])
+    assert ran.calls[0].may_cost_more
 
 
 async def test_a_stream_that_breaks_off_may_cost_more_than_is_known(upstream):

@@ -273,6 +273,7 @@ async def test_nothing_is_learned_where_no_answer_comes(upstream):
         ),
         (refusal("Invalid schema for response_format 'answer': 'x' is no type."), {"schema": True}, {}),
         (NO_JSON_SCHEMA, {}, {}),
+        (refusal("Flagged by moderation: stop, temperature"), {"temperature": 1.5}, {}),
         (NOT_VERIFIED, {}, {"streaming": "yes"}),
     ],
 )

@@ -15,6 +15,9 @@ FIELDS = {
     "details": lambda text: {"reasoning_details": [{"type": "x", "text": text}]},
     "thinking": lambda text: {"content": "", "thinking": text},
     "blocks": lambda text: {"content": [{"type": "thinking", "thinking": text}]},
+    "blocks beside": lambda text: {"thinking_blocks": [{"type": "thinking", "thinking": text}]},
+    "Copilot": lambda text: {"reasoning_text": text},
+    "an object": lambda text: {"reasoning": {"content": text}},
 }
 
 
@@ -41,6 +44,10 @@ BLOCKS = {
     "whole": ["<think>Let me see</think>\n\nHello"],
     "in pieces": ["<th", "ink>Let me", " see</thi", "nk>", "\n", "\nHel", "lo"],
     "after space": ["\n <think>", "Let me see", "</think>Hello"],
+    "another name": ["<thought>Let me", " see</thought>Hello"],
+    "a third name": ["<thinking>Let me see</thinking>", "Hello"],
+    "two blocks": ["<think>Let me</think>\n", "<think> see</think>\nHello"],
+    "after a BOM": ["\ufeff<think>Let me see</think>Hello"],
     "by letters": list("<think>Let me see</think>Hello"),
 }
 
@@ -55,6 +62,12 @@ async def test_a_think_block_is_split_off(upstream, pieces, streaming):
 
     assert (ran.output, ran.calls[0].reasoning) == ("Hello", "Let me see")
     assert "".join(ran.chunks) == ("Hello" if streaming else "")
+
+
+async def test_the_end_of_a_block_that_the_server_took_out_is_taken_out_too(upstream):
+    upstream.script(raw(events(chunk({"reasoning_content": "hm"}), *texts("</think>\n\nHello"), STOP)))
+
+    assert (await run(one(upstream))).output == "Hello"
 
 
 async def test_a_provider_may_keep_think_blocks_in_the_answer(upstream):
@@ -76,6 +89,8 @@ async def test_other_text_is_left_alone(upstream, text):
         chunk({"reasoning_content": "hm"}),
         chunk({"content": "<think>"}),
         chunk({"tool_calls": [{"index": 0, "function": {"arguments": "x"}}]}),
+        chunk({"reasoning_details": [{"type": "reasoning.encrypted", "data": "AAAA"}]}),
+        chunk({"content": ""}),
     ],
 )
 async def test_any_piece_is_a_sign_of_life(upstream, sign):

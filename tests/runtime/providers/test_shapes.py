@@ -81,6 +81,26 @@ STREAMS = {
     + b"1" * 5000
     + b', "choices": [{"delta": {}, "finish_reason": "stop"}]}\n\n',
     "usage nested for ever": events(*A, {**STOP, "usage": {"prompt_tokens": 1, "x": NESTED}}),
+    "the finish reason in the delta": events(*A, chunk({"finish_reason": "stop"}), done=False),
+    "deltas that are texts": events(chunk("Hel"), chunk("lo"), STOP),
+    "an empty delta beside a whole message": events(
+        {"choices": [{"delta": {}, "message": {"content": "Hello"}, "finish_reason": "stop"}]}
+    ),
+    "only an alternative": events(
+        *[{"choices": [{"index": 1, "delta": {"content": text}}]} for text in ("Hel", "lo")]
+    ),
+    "words of a gateway in between": events(
+        A[1],
+        {"detail": "queued, position 2"},
+        {"type": "status", "message": "processing", "code": 102},
+        {"object": "moderation", "errors": ["x"]},
+        {"id": "1", "message": "Loading model", "code": "loading"},
+        b"data: the limit is near\n\n",
+        A[2],
+        STOP,
+    ),
+    "events as texts": events(*[json.dumps(event) for event in (*A, STOP)]),
+    "events inside of others": events(*[{"code": 200, "data": event} for event in (*A, STOP)]),
     # Framing
     "no space after data:": events(*A, STOP, prefix=b"data:"),
     "CR LF": events(*A, STOP, end=b"\r\n\r\n"),
@@ -159,6 +179,18 @@ WIRES = {
     "a gzip stream": raw(
         *[bytes([b]) for b in gzip.compress(events(*A, STOP))], headers=(("content-encoding", "gzip"),)
     ),
+    "deflate without its head": body(
+        zlib.compress(json.dumps(completion()).encode(), wbits=-15),
+        headers=(("content-encoding", "deflate"),),
+    ),
+    "not packed, whatever its label": body(completion(), headers=(("content-encoding", "deflate"),)),
+    "gzip in two parts": raw(
+        gzip.compress(events(A[1], done=False)) + gzip.compress(events(A[2], STOP)),
+        headers=(("content-encoding", "gzip"),),
+    ),
+    "a JSON body as a text": body(json.dumps(json.dumps(completion())).encode()),
+    "a JSON body in a list": body([completion()]),
+    "a JSON body inside of another": body({"success": True, "result": completion()}),
     "a body with more behind it": body(json.dumps(completion()).encode() + b"\n{}x"),
     "the only choice is the second": body(
         {**completion(), "choices": [{**completion()["choices"][0], "index": 1}]}
@@ -215,6 +247,49 @@ async def test_text_after_the_finish_reason_counts_as_long_as_it_comes(upstream)
     upstream.script(raw(*slow, events(), ending="held"))
 
     assert (await run(one(upstream, chunk_s=1))).output == "Hello"
+
+
+@pytest.mark.parametrize("end", [events(), b"", events({"error": {"code": 503, "message": "x"}})])
+async def test_a_finish_reason_with_every_piece_ends_no_answer(upstream, end):
+    pieces = [
+        part for text in "Hello" for part in (events(chunk({"content": text}, "stop"), done=False), 0.3)
+    ]
+    upstream.script(raw(*pieces, end))
+    ran = Ran()
+
+    running = run(one(upstream, chunk_s=0.5), into=ran)
+    if b"error" in end:
+        with pytest.raises(errors.ProviderFailed):
+            await running
+    else:
+        await running
+
+    assert ("".join(ran.chunks), len(upstream.requests)) == ("Hello", 1)
+
+
+@BOTH
+async def test_lines_of_json_are_a_stream(upstream, streaming):
+    lines = [json.dumps(event).encode() + b"\n" for event in (*texts(*"Hello"), STOP)]
+    upstream.script(
+        raw(*[part for line in lines for part in (line, 0.2)], content_type="application/x-ndjson")
+    )
+
+    ran = await run(one(upstream, chunk_s=0.5), streaming=streaming)
+
+    assert (ran.output, ran.finish_reason, len(upstream.requests)) == ("Hello", "stop", 1)
+    assert len(ran.chunks) == (5 if streaming else 0)
+
+
+async def test_choices_of_one_index_are_one_message(upstream):
+    call = {"index": 0, "id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    parts = [{"message": {"content": "Hi"}}, {"message": {"content": None, "tool_calls": [call]}}]
+    upstream.script(
+        body({**completion(), "choices": [{**part, "finish_reason": "tool_calls"} for part in parts]})
+    )
+
+    ran = await run(one(upstream, parser="message"), streaming=False)
+
+    assert (ran.output.content, [call["name"] for call in ran.output.tool_calls]) == ("Hi", ["f"])
 
 
 async def test_a_bomb_does_not_keep_the_loop(upstream):
@@ -313,6 +388,20 @@ async def test_half_an_emoji_that_stays_alone_is_replaced(upstream):
     upstream.script(raw(delta_of(rb"a\ud83d"), delta_of(rb"b\ude00"), delta_of(rb"\ud83d"), events(STOP)))
 
     assert "".join((await run(one(upstream))).chunks) == "a\ufffdb\ufffd\ufffd"
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+async def test_bytes_of_a_character_that_come_in_two_events_are_joined(upstream, cut):
+    letter = "\U0001f600".encode()
+    upstream.script(raw(delta_of(b"a" + letter[:cut]), delta_of(letter[cut:] + b"b"), events(STOP)))
+
+    assert (await run(one(upstream))).output == "a\U0001f600b"
+
+
+async def test_bytes_that_are_no_character_are_replaced(upstream):
+    upstream.script(raw(delta_of(b"a\xffb"), delta_of(b"c\xf0\x9f"), events(STOP)))
+
+    assert (await run(one(upstream))).output == "a\ufffdbc\ufffd"
 
 
 async def test_a_letter_that_is_cut_between_two_reads_is_whole(upstream):

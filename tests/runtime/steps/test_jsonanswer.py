@@ -50,6 +50,8 @@ def test_json_is_read_bare_or_in_a_fence(text, value):
         '````json\n{"a": 1}\n````',
         '```json\n{"a": 1}\n```\n```',
         '{"a": 1}\n```',
+        'Replace {} here: {"a": 1}, [] there',
+        '{"a": 1}\nIn short:\n{"a": 1}',
         '1. First:\n   ```json\n   {\n     "a": 1\n   }\n   ```',
     ],
 )
@@ -230,7 +232,6 @@ def test_what_is_no_json_is_refused(text):
 @pytest.mark.parametrize(
     "text",
     [
-        "{} {}",
         '{"a": 1}\n{"a": 2}',
         "[1, 2] or [3, 4]",
         '```json\n{"a": 1}\n```\n```json\n{"a": 2}\n```',
