@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 from accounts.auth import authenticate
 from accounts.callers import Caller
 from chains.api.json import json_object_in
+from chains.runtime.errors import forget_frames
 from chains.runtime.events import Started
 
 RUN_ID_HEADER = "X-ChainHub-Run-ID"
@@ -57,8 +58,12 @@ class AsyncAPIView(APIView):
             response = await handler(drf_request, *args, **kwargs)
         except Exception as error:
             response = self.handle_exception(error)
+            forget_frames(error)
         self._note_for_access_log(response)
-        return self.finalize_response(drf_request, response, *args, **kwargs)
+        response = self.finalize_response(drf_request, response, *args, **kwargs)
+        # It refers to the view and the request, in a circle that only the garbage collector would find.
+        drf_request.parser_context.clear()
+        return response
 
     def _note_for_access_log(self, response: HttpResponseBase) -> None:
         """Write the user and the run into the scope's notes. Only our own server provides and reads them."""

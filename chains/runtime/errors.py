@@ -52,6 +52,19 @@ class ChainHubError(Exception):
         super().__init__(message or self.message)
 
 
+def forget_frames(error: BaseException | None) -> None:
+    """Let go of what the code of an exception held when it was raised; call it once the exception is handled.
+
+    Frames refer to the exception that their traceback names. Only the garbage collector finds such a circle,
+    and until then the whole request stays in memory.
+    """
+    rest = [error]
+    while rest:
+        if (error := rest.pop()) is not None and error.__traceback__ is not None:
+            error.__traceback__ = None
+            rest += [error.__cause__, error.__context__]
+
+
 class ChainNotFound(ChainHubError):
     code = "not_found"
     message = "Not found."

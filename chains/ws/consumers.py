@@ -25,7 +25,7 @@ from chains.actions.runs.call import RunCall
 from chains.actions.runs.stream import RunStream
 from chains.actions.wording import figures_texts, told_text, versions_text
 from chains.doors import DOORS
-from chains.runtime.errors import ChainHubError
+from chains.runtime.errors import ChainHubError, forget_frames
 from chains.runtime.events import Call, Chunk, Event, Failed, Finished, Inner, Part, Started, Step
 from chains.runtime.names import split_ref
 from chains.runtime.wire.strict_json import InvalidJSON, strict_json_object
@@ -85,8 +85,10 @@ class ChainConsumer(AsyncWebsocketConsumer):
             await self._send({"type": "error", "code": error.code, "message": str(error)})
             if self.bad_frames >= MAX_BAD_FRAMES:
                 await self.close(TOO_MANY_BAD_FRAMES)
+            forget_frames(error)
         except Exception as error:
             await self._send({"type": "error", **_fault(for_caller(error))})
+            forget_frames(error)
 
     async def _handle(self, text: str | None) -> None:
         if text is None:
@@ -155,6 +157,7 @@ class ChainConsumer(AsyncWebsocketConsumer):
             stream = await start_run(call)
         except Exception as error:
             await self._send({"type": "error", **_fault(for_caller(error))})
+            forget_frames(error)
             return
         self.stream = stream
         if self.cancelled:

@@ -90,6 +90,7 @@ class RunOwner:
             causes = _causes(error) + self._told_text()
             logger.warning("run %s failed: %s, by %s", self.run.id, error.code, causes)
             end = replace(self._failed(error), told=self._told())
+            errors.forget_frames(error)
         except (SystemExit, KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException:
@@ -103,6 +104,8 @@ class RunOwner:
         await recorder().end(self.run)
         note_later(self.context.lessons)
         self.events.put_last(end)
+        # The context refers to this owner, in a circle that only the garbage collector would find.
+        self.context.emit = _unheard
         if self.run.package:
             await _give_connections_back()
 
@@ -184,6 +187,10 @@ async def _give_connections_back() -> None:
     # The thread of a request no longer exists once the response is sent, nor do its connections.
     with suppress(RuntimeError):
         await sync_to_async(close_old_connections)()
+
+
+async def _unheard(event: Event) -> None:
+    """What a chain's code emits after the run's end."""
 
 
 def _causes(error: BaseException) -> str:

@@ -168,6 +168,7 @@ class _Attempt:
                             raise
                         self._end_try("failed", error)
                         await self._prepare_another_try(error)
+                        errors.forget_frames(error)
         except errors.ProviderBusy as error:
             self._end_try("failed", error)
             raise
