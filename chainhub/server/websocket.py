@@ -1,5 +1,6 @@
 """WebSockets with limits, on top of daphne's protocol."""
 
+import time
 from typing import Any
 
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
@@ -7,7 +8,7 @@ from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from chainhub.server.access import log_access
 from chainhub.server.outlet import Outlet
 
-SERVICE_RESTART = 1012
+SERVICE_RESTART, MESSAGE_TOO_BIG, POLICY_VIOLATION = 1012, 1009, 1008
 
 # How many frames may wait for the application, and how many bytes a client may send while it reads nothing
 # itself (each of its pings causes an answer). Beyond either limit the server stops reading from the client.
@@ -18,6 +19,8 @@ class Socket(WebSocketProtocol):
     """One WebSocket. It takes over the connection from the HTTP channel that received the handshake."""
 
     unanswered = 0
+    # When the message that has not arrived whole has begun, in seconds of the monotonic clock.
+    message_began: float | None = None
     # For the access log: the status of the handshake.
     status = 403
 
@@ -58,9 +61,33 @@ class Socket(WebSocketProtocol):
         if self._says_too_much():
             self.transport.pauseProducing()
 
+    # --- Messages ------------------------------------------------------------------------------
+
+    def onMessageBegin(self, isBinary: bool) -> None:
+        self.message_began = time.monotonic()
+        super().onMessageBegin(isBinary)
+
+    def onMessageFrameBegin(self, length: int) -> None:
+        """Refuse a message of several frames as soon as it is too large.
+
+        Autobahn has one limit for both directions, and answers may be larger than what a client may send.
+        """
+        limit = self.factory.server_class.limits.frame_bytes
+        if not self.failedByMe and self.message_data_total_length + length > limit:
+            self._fail_connection(MESSAGE_TOO_BIG, f"A message has at most {limit} bytes.")
+        super().onMessageFrameBegin(length)
+
+    def onMessageEnd(self) -> None:
+        self.message_began = None
+        super().onMessageEnd()
+
     def check_timeouts(self) -> None:
         """Called every two seconds: read again from a client that is within the limits again."""
         super().check_timeouts()
+        limit = self.factory.server_class.limits.body_s
+        if self.message_began is not None and time.monotonic() - self.message_began > limit:
+            self.message_began = None
+            self._fail_connection(POLICY_VIOLATION, f"A message took longer than {limit:g} s.")
         if not self.outlet.full:
             self.unanswered = 0
         if not self._says_too_much():

@@ -4,13 +4,14 @@ The client sends ``{"type": "start", "input": {...}}`` with an optional ``config
 ``{"type": "ping"}``. For a run, the server sends ``started``, then ``step`` and ``chunk`` frames, then
 ``finished`` or ``failed``; editors also get ``detail`` in ``failed``: what the model's provider said. It
 sends ``pong`` for a ping, and ``error`` with ``code`` and ``message`` for a frame that it refuses. It closes
-the socket with 4401 when the session has ended, 4400 after too many bad frames, and 4413 for a message that
-is too large.
+the socket with 4401 when the session has ended, 4400 after too many bad frames, 4413 for a message that is
+too large, and 4429 when the user has too many sockets.
 """
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -31,11 +32,16 @@ from chains.runtime.names import split_ref
 from chains.runtime.wire.strict_json import InvalidJSON, strict_json_object
 from chains.runtime.wire.values import encode
 from concurrency.database import in_database_thread
+from concurrency.loops import per_loop
 
 MAX_BAD_FRAMES = 10
-# The server closes with 1009 for a frame that is too large. For a message of many frames the application has
-# to close, and an application must not send 1009; hence 4413.
-SIGNED_OUT, TOO_MANY_BAD_FRAMES, TOO_LARGE = 4401, 4400, 4413
+# Our server closes with 1009 for a message that is too large. Under another server the application has to
+# close, and an application must not send 1009; hence 4413.
+SIGNED_OUT, TOO_MANY_BAD_FRAMES, TOO_LARGE, TOO_MANY_SOCKETS = 4401, 4400, 4413, 4429
+# In each process: more pages than a person has open, and few enough that one user does not use up the server.
+MAX_SOCKETS_OF_A_USER = 50
+
+_open_sockets: Callable[[], Counter[int]] = per_loop(Counter)
 
 
 class BadFrame(Exception):
@@ -52,6 +58,8 @@ class ChainConsumer(AsyncWebsocketConsumer):
     # No channel layer: the consumer sends tokens directly to its socket, so an outage of Redis stops nothing.
     channel_layer_alias = "unused"
     bad_frames = 0
+    # The id of the user among whose sockets this one counts.
+    counted_for: int | None = None
     run: "asyncio.Task[None] | None" = None
     stream: RunStream | None = None
     cancelled = False
@@ -64,12 +72,20 @@ class ChainConsumer(AsyncWebsocketConsumer):
         await getattr(self, get_handler_name(message))(message)
 
     async def connect(self) -> None:
-        if await self._caller() is None:
+        caller = await self._caller()
+        if caller is None:
             await self.close()
-        else:
-            await self.accept()
+            return
+        await self.accept()
+        if _open_sockets()[caller.user.pk] >= MAX_SOCKETS_OF_A_USER:
+            await self.close(TOO_MANY_SOCKETS)
+            return
+        self.counted_for = caller.user.pk
+        _open_sockets()[caller.user.pk] += 1
 
     async def disconnect(self, code: int) -> None:
+        if self.counted_for is not None:
+            _open_sockets().subtract([self.counted_for])
         if self.run is not None:
             self.run.cancel()
             await asyncio.wait([self.run], timeout=5)

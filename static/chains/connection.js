@@ -6,6 +6,7 @@ const TEXTS = {
   reconnecting: "Reconnecting…",
   "signed-out": "Signed out: ",
   refused: "This chain is not available to you any more.",
+  "too-many": "You have too many of these pages open. Close some, then reload this one.",
 };
 
 export function showConnection(state, signInPath) {

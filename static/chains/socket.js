@@ -7,6 +7,7 @@ const PONG_WITHIN_MS = 10_000;
 
 const SIGNED_OUT = 4401;
 const REFUSED = [4403, 4404];
+const TOO_MANY = 4429;
 
 // Milliseconds until the next try. The longest wait doubles with each failure, and the wait is random, so
 // that clients do not all connect at once.
@@ -119,6 +120,7 @@ export class ChainSocket {
     this.#failures += 1;
     if (code === SIGNED_OUT) return this.#end("signed-out");
     if (REFUSED.includes(code)) return this.#end("refused");
+    if (code === TOO_MANY) return this.#end("too-many");
     this.#onState("reconnecting");
     if (!opened) {
       const reason = await whyRefused();

@@ -9,6 +9,8 @@ from importlib.metadata import version
 
 import pytest
 from aiohttp import StreamReader
+from autobahn.twisted.websocket import WebSocketAdapterProtocol
+from autobahn.websocket import protocol as autobahn
 from daphne import server as daphne_server
 from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
@@ -80,6 +82,11 @@ def test_whatever_is_overridden_is_still_there_to_be_overridden(ours, theirs):
         (http.HTTPChannel.allContentReceived, "setTimeout"),
         (http.HTTPChannel.requestDone, "setTimeout"),
         (http.HTTPChannel.lineReceived, "allHeadersReceived"),
+        (http.HTTPChannel.lineReceived, "headerReceived"),
+        (http.HTTPChannel._failChooseTransferDecoder, "_respondToBadRequestAndDisconnect"),
+        (autobahn.WebSocketProtocol._max_message_size_exceeded, "_fail_connection"),
+        (WebSocketAdapterProtocol._onMessageFrameBegin, "onMessageFrameBegin"),
+        (WebSocketAdapterProtocol._onMessageEnd, "onMessageEnd"),
         (http.HTTPChannel.lineReceived, "allContentReceived"),
         (TimeoutMixin.setTimeout, "callLater"),
         # The limit of bodies.
@@ -113,6 +120,10 @@ def test_the_callers_still_call(caller, called):
     [
         (http.HTTPChannel.allHeadersReceived, "length"),
         (http.HTTPChannel._maybeChooseTransferDecoder, "handleContentChunk"),
+        (http.HTTPChannel.lineReceived, "_receivedHeaderSize"),
+        (http.HTTPChannel.lineReceived, "totalHeadersSize"),
+        (autobahn.WebSocketProtocol.onMessageFrameBegin, "message_data_total_length"),
+        (autobahn.WebSocketProtocol._fail_connection, "failedByMe"),
         (http.HTTPChannel.requestDone, "persistent"),
         (http.HTTPChannel.requestDone, "requests"),
         (http.HTTPChannel.allContentReceived, "_path"),

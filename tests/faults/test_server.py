@@ -169,6 +169,61 @@ def test_headers_that_cannot_be_read_are_refused_once(flood, request_line, heade
     assert server.answers()
 
 
+# --- Messages of a WebSocket -------------------------------------------------------------------
+
+DEAF = UPGRADE.replace(b"/ws", b"/deaf")
+
+
+def part(size: int, *, opcode: int = 0, arrives: int | None = None) -> bytes:
+    """A frame that is not the last of its message; only so many of its bytes arrive."""
+    length = struct.pack("!B", 0x80 | size) if size < 126 else struct.pack("!BH", 0x80 | 126, size)
+    return bytes([opcode]) + length + bytes(4) + b"x" * (size if arrives is None else arrives)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        [part(60_000, opcode=1), part(60_000, arrives=0)],
+        [part(30_000, opcode=1), part(30_000), part(30_000, arrives=10)],
+    ],
+    ids=["two", "three"],
+)
+def test_a_message_in_parts_is_refused_as_soon_as_it_is_too_large(flood, sent):
+    with flood().connect() as client:
+        client.sendall(DEAF)
+        read_until(client, b"\r\n\r\n")
+        client.sendall(b"".join(sent))
+
+        assert closing_code(client) == 1009
+
+
+@pytest.mark.parametrize(
+    "sent", [part(10, opcode=1), part(10, opcode=1) + part(10), part(9, opcode=1, arrives=1)]
+)
+def test_a_message_that_does_not_end_is_given_up(flood, sent):
+    with flood(body_s=1).connect() as client:
+        client.sendall(DEAF)
+        read_until(client, b"\r\n\r\n")
+        client.sendall(sent)
+
+        assert closing_code(client) == 1008
+
+
+def read_until(client: socket.socket, end: bytes) -> bytes:
+    data = b""
+    while not data.endswith(end):
+        data += client.recv(1)
+    return data
+
+
+def closing_code(client: socket.socket) -> int:
+    """The code of the next frame, which closes the socket."""
+    client.settimeout(10)
+    kind, length = client.recv(2)
+    assert kind == 0x88
+    return int.from_bytes(client.recv(length)[:2], "big")
+
+
 # --- Clients that take nothing -----------------------------------------------------------------
 
 

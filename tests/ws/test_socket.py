@@ -9,9 +9,10 @@ from django.conf import settings
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from chains.models import Chain, Run
-from tests.conftest import add_chain, step
+from chains.ws.consumers import MAX_SOCKETS_OF_A_USER
+from tests.conftest import add_chain, step, wait_until
 from tests.upstream import cut
-from tests.ws.conftest import close_code, kinds
+from tests.ws.conftest import Socket, close_code, kinds
 
 LIMIT = settings.WEBSOCKET_MAX_FRAME_BYTES
 
@@ -228,7 +229,22 @@ def test_a_message_in_pieces_is_no_way_around_the_limit(open_socket, joke):
 
     socket.connection.send(" " * (LIMIT // 2 + 1) for _ in range(2))
 
-    assert close_code(socket) == 4413
+    assert close_code(socket) == 1009
+
+
+def test_one_user_has_a_limited_number_of_sockets(open_socket, joke):
+    sockets = [open_socket() for _ in range(MAX_SOCKETS_OF_A_USER)]
+
+    assert close_code(open_socket()) == 4429
+
+    sockets.pop().connection.close()
+    wait_until(lambda: answers_ping(open_socket()))
+
+
+def answers_ping(socket: Socket) -> bool:
+    with suppress(ConnectionClosed):
+        return socket.ping() == {"type": "pong"}
+    return False
 
 
 def test_a_frame_that_is_far_too_large_ends_the_connection(open_socket, joke):
