@@ -2,6 +2,7 @@
 
 import os
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -121,6 +122,25 @@ STALL_SECONDS = env.float("STALL_SECONDS", 30)
 IDLE_SECONDS = env.float("IDLE_SECONDS", 75)
 # For each process.
 MAX_CONNECTIONS = env.int("MAX_CONNECTIONS", 1000)
+MAX_CONNECTIONS_PER_ADDRESS = env.int("MAX_CONNECTIONS_PER_ADDRESS", 100)
+# Peers that bring the connections of many clients.
+TRUSTED_PROXIES = []
+for _network in env.list(
+    "TRUSTED_PROXIES",
+    default=[
+        "127.0.0.0/8",
+        "::1",
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "100.64.0.0/10",
+        "fc00::/7",
+    ],
+):
+    try:
+        TRUSTED_PROXIES.append(ip_network(_network.strip()))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"TRUSTED_PROXIES: {error}. Write addresses or networks.") from error
 WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", 1)
 if WEB_CONCURRENCY < 1:
     raise ImproperlyConfigured("WEB_CONCURRENCY is the number of serving processes: 1 or more.")

@@ -20,6 +20,7 @@ from twisted.logger import globalLogBeginner
 
 from chainhub.server.acceptor import Acceptor
 from chainhub.server.access import NOTES
+from chainhub.server.crowd import Crowd
 from chainhub.server.http import Channel, Factory, Request
 from chainhub.server.limits import Limits
 from chainhub.server.processes import Lifeline
@@ -75,11 +76,11 @@ class Server(DaphneServer):
         )
         self.limits, self.lifeline = limits, lifeline
         self.acceptor = Acceptor(
-            listening, shared=lifeline is not None, take=self._take, load=lambda: len(self.transports)
+            listening, shared=lifeline is not None, take=self._take, load=lambda: len(self.crowd.transports)
         )
         self.busy, self.interrupt, self.on_drain = busy, interrupt, on_drain
         self.draining = self.hurried = False
-        self.transports: set[Any] = set()
+        self.crowd = Crowd(limits)
 
     def run(self) -> None:
         """Serve until asked to stop.
@@ -177,7 +178,7 @@ class Server(DaphneServer):
         # Give the WebSocket consumers a moment to send the end of their runs to the clients.
         await asyncio.sleep(0.1)
         self._say_goodbye()
-        await self._until(lambda: not self.transports, FLUSH_S)
+        await self._until(lambda: not self.crowd.transports, FLUSH_S)
         await self._cancel_applications()
 
     def _hurry(self) -> None:
@@ -191,14 +192,14 @@ class Server(DaphneServer):
             await asyncio.sleep(POLL_S)
 
     def _requests(self) -> list[Request]:
-        channels = [t.protocol for t in self.transports if isinstance(t.protocol, Channel)]
+        channels = [t.protocol for t in self.crowd.transports if isinstance(t.protocol, Channel)]
         return [request for channel in channels if not channel.refused for request in channel.requests]
 
     def _under_way(self) -> bool:
         return self.busy() or bool(self._requests())
 
     def _say_goodbye(self) -> None:
-        for transport in list(self.transports):
+        for transport in list(self.crowd.transports):
             if isinstance(transport.protocol, Socket):
                 transport.protocol.say_goodbye()
             else:

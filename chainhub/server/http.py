@@ -38,13 +38,12 @@ class Channel(http.HTTPChannel):
         super().connectionMade()
         self.limits = self.factory.server.limits
         self.outlet = Outlet(self.transport, self.limits.stall_s)
-        open_transports = self.factory.server.transports
-        open_transports.add(self.transport)
-        if len(open_transports) > self.limits.connections:
-            self.refuse(503, "too_many_connections", "The server has too many connections.")
+        self.crowd = self.factory.server.crowd
+        if refusal := self.crowd.join(self.transport):
+            self.refuse(503, "too_many_connections", refusal)
 
     def connectionLost(self, reason: Any) -> None:
-        self.factory.server.transports.discard(self.transport)
+        self.crowd.leave(self.transport)
         self.outlet.stopProducing()
         super().connectionLost(reason)
 
@@ -63,6 +62,7 @@ class Channel(http.HTTPChannel):
         if self.refused:
             self._discard(data)
             return
+        self.crowd.said_something(self.transport)
         if self.between:
             self.between = False
             # Cancel the timer, then set a new one: to make a timer shorter, Twisted searches all timers.
@@ -111,6 +111,7 @@ class Channel(http.HTTPChannel):
     def allContentReceived(self) -> None:
         if self.refused:
             return
+        self.crowd.is_served(self.transport)
         # Twisted suspends this limit while the application handles the request, and restores it after that.
         self.setTimeout(self.limits.idle_s)
         super().allContentReceived()
@@ -118,6 +119,7 @@ class Channel(http.HTTPChannel):
     def requestDone(self, request: Any) -> None:
         self.between = True
         super().requestDone(request)
+        self.crowd.was_served(self.transport)
 
     # --- Backpressure --------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """The server's limits; their values come from the settings."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 logger = logging.getLogger(__name__)
@@ -12,6 +13,9 @@ OTHER_FILES = 200
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """Limits of one server process: sizes in bytes, ``*_s`` in seconds, ``connections`` at once.
+
+    ``connections_of_address`` limits those of one address, 0 means no limit. It does not hold for proxies,
+    which ``trusts`` knows by their addresses.
 
     A client that reads nothing for ``stall_s`` while data waits for it is disconnected. ``drain_s`` is how
     long requests and runs may still take when the process stops.
@@ -25,6 +29,8 @@ class Limits:
     idle_s: float
     stall_s: float
     drain_s: float
+    connections_of_address: int = 0
+    trusts: Callable[[str], bool] = lambda address: True
 
 
 def allow_open_files(connections: int) -> None:

@@ -33,7 +33,7 @@ class Socket(WebSocketProtocol):
         super().connectionMade()
 
     def connectionLost(self, reason: Any) -> None:
-        self.factory.server_class.transports.discard(self.transport)
+        self.factory.server_class.crowd.leave(self.transport)
         super().connectionLost(reason)
         if hasattr(self, "path"):
             log_access(

@@ -102,8 +102,10 @@ ANSWERS = {"/": hello, "/healthz": hello, "/stream": stream} | {
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(name)s %(levelname)s %(message)s")
+    limits = DEFAULTS | json.loads(sys.argv[2])
+    proxies = limits.pop("proxies", ["127.0.0.1"])
     Server(
         application=application,
         listening=listen("127.0.0.1", int(sys.argv[1]), backlog=512),
-        limits=Limits(**DEFAULTS | json.loads(sys.argv[2])),
+        limits=Limits(**limits, trusts=lambda address: address in proxies),
     ).run()

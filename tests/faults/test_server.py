@@ -382,3 +382,38 @@ def test_connections_beyond_the_cap_are_refused_until_others_leave(flood):
     for client in clients:
         client.close()
     wait_until(server.answers)
+
+
+def test_silent_connections_keep_nobody_out(flood):
+    server = flood(connections=3, connections_of_address=2)
+    busy = server.connect()
+    busy.sendall(STREAM)
+    busy.recv(100)
+    silent = [server.connect() for _ in range(5)]
+    silent[-1].sendall(b"GET / HTTP/1.1\r\nHost:")
+
+    assert server.answers()
+
+    # The one that has been silent longest was dropped first, and the stream goes on.
+    with pytest.raises(ConnectionResetError):
+        silent[0].recv(1)
+    assert busy.recv(100)
+    silent[-1].sendall(b" localhost\r\n\r\n")
+    assert silent[-1].recv(12) == b"HTTP/1.1 200"
+
+
+def test_an_address_that_is_no_proxy_has_a_limited_number_of_connections(flood):
+    server = flood(connections_of_address=2, proxies=[])
+    clients = [server.connect() for _ in range(2)]
+    for client in clients:
+        client.sendall(UPGRADE)
+        assert client.recv(12) == b"HTTP/1.1 101"
+
+    with server.connect() as refused:
+        answer = read_all(refused)
+        assert is_refusal(answer, "503 Service Unavailable", "too_many_connections")
+        assert b"Your address" in answer
+
+    for client in clients:
+        client.close()
+    wait_until(server.answers)

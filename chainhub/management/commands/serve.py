@@ -17,6 +17,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connections
 
 from chainhub import health
+from chainhub.proxies import is_trusted
 from chainhub.server import FLUSH_S, LAST_WORDS_S, Server
 from chainhub.server.limits import Limits, allow_open_files
 from chainhub.server.processes import Lifeline, Supervisor, inherited, listen
@@ -146,6 +147,8 @@ def server_limits() -> Limits:
         idle_s=settings.IDLE_SECONDS,
         stall_s=settings.STALL_SECONDS,
         drain_s=settings.DRAIN_SECONDS,
+        connections_of_address=settings.MAX_CONNECTIONS_PER_ADDRESS,
+        trusts=is_trusted,
     )
 
 

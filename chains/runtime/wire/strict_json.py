@@ -47,9 +47,10 @@ def strict_json(data: bytes) -> Any:
     if not text.strip():
         raise InvalidJSON("The body is empty; it must be a JSON object.")
     marks = _marks(data)
+    # No JSON that is valid and has few enough values has more marks.
+    _check_depth_of(marks[: 2 * MAX_VALUES], MAX_DEPTH)
     if marks.count(b",") + marks.count(b"[") + marks.count(b"{") > MAX_VALUES:
         raise _too_many()
-    _check_depth_of(marks, MAX_DEPTH)
     try:
         value = json.loads(
             text,

@@ -119,6 +119,11 @@ def test_only_an_object_will_do_at_the_top(data):
     assert caught.value.status == 422
 
 
+def test_what_is_nested_too_deeply_is_told_as_such():
+    with pytest.raises(InvalidJSON, match="nested deeper than 32 levels"):
+        strict_json(b"[" * 100_000)
+
+
 def test_the_place_of_a_mistake_is_named():
     with pytest.raises(InvalidJSON, match=r"\(line 2, column 8\)"):
         strict_json(b'{\n  "a": x}')
