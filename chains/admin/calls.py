@@ -1,7 +1,7 @@
 """The model calls of a run, as a page shows them: each with its tries, and why they failed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from chains.actions import wording
@@ -37,6 +37,7 @@ class CallRow:
     finish: str
     tries: Sequence[TryRow]
     reasoning: str
+    said: str
 
 
 def call_rows(calls: Sequence[Mapping[str, Any]]) -> list[CallRow]:
@@ -48,6 +49,7 @@ def call_rows(calls: Sequence[Mapping[str, Any]]) -> list[CallRow]:
             finish=_finish_text(call.get("finish_reason") or "", call.get("raw_finish_reason") or ""),
             tries=[_try_row(each) for each in call.get("tries") or ()],
             reasoning=call.get("reasoning") or "",
+            said=call.get("said") or "",
         )
         for call in calls
     ]
@@ -70,5 +72,12 @@ def _try_row(each: Mapping[str, Any]) -> TryRow:
         outcome=outcome,
         badge=OUTCOMES.get(outcome, "quiet"),
         code=each.get("code", ""),
-        said=wording.told_text(Told(**(each.get("detail") or {}), status=each.get("status"))),
+        said=wording.told_text(_told(each)),
     )
+
+
+def _told(each: Mapping[str, Any]) -> Told:
+    """What the provider said, of the fields that are known today."""
+    known = {field.name for field in fields(Told)}
+    detail = {name: text for name, text in (each.get("detail") or {}).items() if name in known}
+    return Told(**{**detail, "status": each.get("status")})

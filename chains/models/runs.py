@@ -31,6 +31,18 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.running().filter(seen_at__lt=timezone.now() - timedelta(seconds=LOST_AFTER_S))
 
 
+# What callers may see of a model call and of its tries.
+PUBLIC_OF_CALL = (
+    *("step", "provider", "model", "attempts", "finish_reason", "raw_finish_reason"),
+    *("input_tokens", "output_tokens", "cost_usd", "token_details"),
+)
+PUBLIC_OF_TRY = ("started_ms", "ms", "first_ms", "outcome", "code", "status")
+
+
+def _only(row: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: row[name] for name in names if name in row}
+
+
 class Run(models.Model):
     """One execution of a chain.
 
@@ -72,8 +84,8 @@ class Run(models.Model):
     error_code = models.CharField(max_length=64, blank=True)
     error_message = models.CharField(max_length=500, blank=True)
     finish_reason = models.CharField(max_length=64, blank=True)
-    # One item for each model call, answered or not: step, provider, model, tries, tokens, cost. Of these,
-    # ``reasoning`` and the ``detail`` of a try are for staff.
+    # One item for each model call, answered or not: step, provider, model, tries, tokens, cost. What is not
+    # in PUBLIC_OF_CALL and PUBLIC_OF_TRY is for staff, such as the reasoning and the provider's own words.
     calls = models.JSONField(default=list)
     input_tokens = models.PositiveIntegerField(null=True, blank=True)
     output_tokens = models.PositiveIntegerField(null=True, blank=True)
@@ -105,13 +117,8 @@ class Run(models.Model):
     def public_calls(self) -> list[dict[str, Any]]:
         """Return the calls without what is only for staff."""
         return [
-            {name: value for name, value in call.items() if name != "reasoning"}
-            | {
-                "tries": [
-                    {name: value for name, value in each.items() if name != "detail"}
-                    for each in call.get("tries", [])
-                ]
-            }
+            _only(call, PUBLIC_OF_CALL)
+            | {"tries": [_only(each, PUBLIC_OF_TRY) for each in call.get("tries", [])]}
             for call in self.calls
         ]
 

@@ -96,9 +96,10 @@ class RunContext:
 
     ``emit`` sends an event to the reader and waits while the reader is slow. ``began`` and ``deadline`` are
     seconds of the monotonic clock. ``calls`` collects the model calls that have ended, answered or not.
-    ``said`` has the text of the latest answer so far, also of one that breaks off. ``lessons`` collects what
-    refusals taught. ``shows_parts``: the caller asked for inner steps, so every step streams and emits its
-    parts. ``is_watched``: somebody reads the events that come before the run's end.
+    ``said`` has the text of the latest answer so far, also of one that breaks off; ``said_by`` is the path of
+    its step. ``lessons`` collects what refusals taught. ``shows_parts``: the caller asked for inner steps, so
+    every step streams and emits its parts. ``is_watched``: somebody reads the events that come before the
+    run's end.
     """
 
     emit: Callable[[Event], Awaitable[None]]
@@ -106,6 +107,7 @@ class RunContext:
     began: float = field(default_factory=time.monotonic)
     calls: list[ModelCall] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
+    said_by: str = ""
     lessons: list[Taught] = field(default_factory=list)
     shows_parts: bool = False
     is_watched: bool = True

@@ -23,7 +23,7 @@ ChainHubError
     ├── ProviderRateLimited 429
     ├── ProviderRefused     any other 4xx
     │   ├── ContextTooLong      the input exceeds the model's context
-    │   └── RetryableRefusal    408 and 409
+    │   └── RetryableRefusal    408, 409 and 425
     ├── ProviderTimeout     too slow to connect, to start the answer or to continue it
     └── ProviderUnreachable no connection
 
@@ -260,7 +260,7 @@ class ProviderUnreachable(ProviderError):
 
 
 class RetryableRefusal(ProviderRefused):
-    """Status 408 or 409: the provider refused the request now, but may accept it when sent again."""
+    """Status 408, 409 or 425: the provider refused the request now, but may accept it when sent again."""
 
     retryable = True
 

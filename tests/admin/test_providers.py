@@ -355,6 +355,16 @@ def test_saving_the_form_leaves_what_was_learned(superuser, openai, learned):
     assert LearnedHabit.objects.count() == 2
 
 
+MOVED = [{"base_url": "http://elsewhere.example/v1"}, {"kind": "azure", "base_url": "http://x.example"}]
+
+
+@pytest.mark.parametrize("moved", MOVED)
+def test_what_another_server_taught_is_forgotten(superuser, openai, learned, moved):
+    superuser.submit(url_of(openai), **moved)
+
+    assert not openai.learned.exists()
+
+
 @pytest.mark.parametrize("habit", ["0", "all"])
 def test_what_was_learned_can_be_forgotten(superuser, openai, learned, habit):
     other = Provider.objects.create(slug="other", kind="demo")

@@ -30,6 +30,9 @@ from chains.runtime.wire.values import encode
 
 logger = logging.getLogger(__name__)
 
+# How much of what an inner step said is kept, for staff.
+MAX_INNER_CHARS = 16_000
+
 
 class RunOwner:
     """Executes one run and records its end."""
@@ -125,6 +128,8 @@ class RunOwner:
             run.status, run.output = end.status, self._partial_output()
             run.error_code, run.error_message = end.error.code, str(end.error)[:500]
         run.calls = [_call_row(call) for call in self.context.calls]
+        if run.calls and not isinstance(end, Finished) and (said := self._inner_text()):
+            run.calls[-1]["said"] = encode(said)
         run.input_tokens, run.output_tokens = figures.input_tokens, figures.output_tokens
         run.cost_usd, run.cost_is_minimum = figures.cost_usd, figures.cost_is_minimum
         run.first_token_ms = figures.first_token_ms
@@ -149,10 +154,17 @@ class RunOwner:
     def _partial_output(self) -> Any:
         """The text that there was before the run failed or was stopped: streamed, or of the last answer.
 
-        That answer may not be streamed at all, for example JSON that cannot be parsed.
+        That answer may not be streamed at all, for example JSON that cannot be parsed. What an earlier step
+        said is not the run's output: its callers may not see it.
         """
-        text = "".join(self.text or self.context.said)
+        text = "".join(self.text or ([] if self._inner_text() else self.context.said))
         return encode(text) if text else None
+
+    def _inner_text(self) -> str:
+        """The beginning of the last answer, where it is not that of the step whose output is the run's."""
+        if self.context.said_by == self.execution.plan.answering_step:
+            return ""
+        return "".join(self.context.said)[:MAX_INNER_CHARS]
 
     def _told(self) -> Told | None:
         """What the provider of the last call said of its failure; no key stands in it."""

@@ -10,6 +10,7 @@ from django.utils.html import escape, format_html_join
 from django.utils.safestring import SafeString
 from django.views.decorators.debug import sensitive_post_parameters
 
+from chains.actions.habits import forget
 from chains.admin.audit import changes
 from chains.admin.providers.asking import HabitsForm, learned_rows, settings_text
 from chains.admin.providers.secret import NEW, SECRET_FIELDS, SECRETS, SecretsForm
@@ -174,6 +175,8 @@ class ProviderAdmin(TrialPages):
             text = "ChainHub adds the rest of an address itself."
             messages.info(request, f"The endpoint is stored as {obj.base_url}. {text}")
         super().save_model(request, obj, form, change)
+        if {"kind", "base_url"} & set(form.changed_data) and forget(obj, None):
+            messages.info(request, "What refusals had taught is forgotten: another server taught it.")
 
     def construct_change_message(
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False

@@ -52,6 +52,11 @@ class Plan:
         return False
 
     @property
+    def answering_step(self) -> str:
+        """The path of the step whose output is the run's."""
+        return ""
+
+    @property
     def input_schema(self) -> dict[str, Any]:
         raise NotImplementedError
 

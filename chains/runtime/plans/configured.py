@@ -50,6 +50,10 @@ class ConfiguredPlan(Plan):
     def has_several_steps(self) -> bool:
         return len(self.steps) > 1
 
+    @property
+    def answering_step(self) -> str:
+        return self.steps[-1].name
+
     @cached_property
     def input_schema(self) -> dict[str, Any]:
         """JSON Schema of the inputs that the steps need and no earlier step provides.

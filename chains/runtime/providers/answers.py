@@ -31,7 +31,9 @@ FAILURE = re.compile(
     r"error|exception|fail|denied|unauthori|forbidden|exceeded|limit|unavailable|timed? ?out", re.IGNORECASE
 )
 # The text of a message in a body that was cut off.
-CUT_TEXT = re.compile(r'"(?:content|text)"\s*:\s*"((?:[^"\\]|\\.)*)', re.DOTALL)
+CUT_TEXT = re.compile(r'"(?:content|text)"\s*:\s*"((?:[^"\\]++|\\.)*+)', re.DOTALL)
+# What a body has that is an answer.
+ANSWERED = re.compile(rb'"(?:choices|output|content)"')
 
 
 @dataclass(slots=True)
@@ -197,7 +199,7 @@ class AnswerReader:
                 # Whole as it is: it would be the same again.
                 self.fault = errors.ProviderCut()
                 self.fault.said = self.cut_text
-                self.fault.retryable = not self.fault.said
+                self.fault.retryable = ANSWERED.search(self._body) is None
             return []
         piece = self._of_value(first, is_body=not others)
         pieces = [piece] if piece else []

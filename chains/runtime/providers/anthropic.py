@@ -16,7 +16,6 @@ from langchain_core.prompt_values import ChatPromptValue
 from pydantic import SecretStr
 
 from chains.runtime import errors
-from chains.runtime.errors import Told
 from chains.runtime.providers.endpoint import Endpoint, failed_request
 from chains.runtime.providers.failures import failed_connection, judged, retry_after_s, told_in
 from chains.runtime.providers.habits import AUTO, Habits, schema_in_prompt
@@ -133,12 +132,8 @@ class _Body:
     system: str
 
     def __call__(self, messages: list[BaseMessage], streaming: bool) -> dict[str, Any]:
-        """Raises ProviderRefused for what langchain-anthropic refuses to send, as if the API had done so."""
         prompt = ChatPromptValue.model_construct(messages=messages)
-        try:
-            payload: dict[str, Any] = self.writer._get_request_payload(prompt)
-        except ValueError as error:
-            raise judged(Told(status=400, type="invalid_request_error", message=str(error)[:500])) from error
+        payload: dict[str, Any] = self.writer._get_request_payload(prompt)
         if self.system:
             payload["system"] = _with_text(payload.get("system"), self.system)
         more = payload.pop("extra_body", None) or {}

@@ -138,6 +138,8 @@ class _Attempt:
     tries: list[Try] = field(default_factory=list)
     lessons: list[Lesson] = field(default_factory=list)
     doubted: list[Lesson] = field(default_factory=list)
+    # Requests that were refused and taught something.
+    taught: int = 0
     # Of the try under way:
     is_trying: bool = False
     started_ms: int = 0
@@ -217,14 +219,19 @@ class _Attempt:
         if piece.text:
             if not self.has_said:
                 self.has_said = True
-                self.context.said.clear()
+                self._say([])
             self.context.said.append(piece.text)
-        if piece.reasoning and self.thought < MAX_REASONING_CHARS:
+        if piece.reasoning and self.thought <= MAX_REASONING_CHARS:
             self.reasoning.append(piece.reasoning)
             self.thought += len(piece.reasoning)
-        self.size += len(piece.text) + sum(len(call["args"] or "") for call in piece.tool_calls)
+        self.size += (
+            len(piece.text) + len(piece.reasoning) + sum(len(call["args"] or "") for call in piece.tool_calls)
+        )
         if self.size > MAX_ANSWER_CHARS:
             raise errors.OutputInvalid("The model's answer is longer than ChainHub keeps.")
+
+    def _say(self, texts: list[str]) -> None:
+        self.context.said[:], self.context.said_by = texts, self.path
 
     def _without_secrets(self, end: End) -> End:
         """A provider may repeat a credential in any of its words."""
@@ -253,7 +260,7 @@ class _Attempt:
         told = getattr(error, "told", None)
         self.usage_of_failure = getattr(error, "usage", None) or self.usage_of_failure
         if said := getattr(error, "said", ""):
-            self.context.said[:] = [said]
+            self._say([said])
             if self.first_ms is None:
                 self.first_ms = self.context.elapsed_ms - self.started_ms
         self.tries.append(
@@ -276,7 +283,7 @@ class _Attempt:
             raise error
         if self._learns(error):
             return
-        tries = len(self.tries) - len(self.lessons)
+        tries = len(self.tries) - self.taught
         if not error.retryable or tries >= ATTEMPTS:
             raise error
         if tries == ATTEMPTS - 1:
@@ -299,31 +306,38 @@ class _Attempt:
         settings, learned = self.target.provider.habits, self.target.learned
         refused = Refused.by(told, asked=self.params.asked, habits=habits, streaming=self._streams)
         taught = lesson(told, refused, settings=settings, learned=learned)
-        if taught is None or taught in self.lessons or len(self.lessons) >= MAX_LESSONS:
+        if taught is None or taught in self.lessons or self.taught >= MAX_LESSONS:
             return False
         if taught.value is None:
             self.lessons = [taught]
             self._keep_lessons()
             return False
         self.lessons.append(taught)
+        self.taught += 1
         self._ask_by(applied(learned, taught))
         return True
 
     def _doubt(self) -> None:
-        """Ask as if nothing had been learned: the provider may have changed, which shows in odd failures."""
-        # The address is not doubted: a wrong one is refused for good, and that teaches the right one.
-        kept = {habit: value for habit, value in self.target.learned.items() if habit == "api"}
-        if self.model.habits is None or kept == self.target.learned:
+        """Ask as if nothing had been learned: the provider may have changed, which shows in odd failures.
+
+        What this request does not use is not doubted: its answer would say nothing of it. Neither is the
+        address: a wrong one is refused for good, and that teaches the right one.
+        """
+        used = {"streaming", *({"usage_in_streams"} if self._streams else ()), *self.params.asked}
+        used |= {"token_limit"} if "max_tokens" in self.params.asked else set()
+        doubted = [habit for habit in self.target.learned if habit in used]
+        if self.model.habits is None or not doubted:
             return
-        self.doubted = [Lesson(habit=habit, value=None) for habit in self.target.learned if habit not in kept]
-        self._ask_by(kept)
+        self.doubted = [Lesson(habit=habit, value=None) for habit in doubted]
+        self.lessons = [each for each in self.lessons if each.habit not in doubted]
+        self._ask_by({habit: v for habit, v in self.target.learned.items() if habit not in doubted})
 
     def _ask_by(self, learned: Mapping[str, str]) -> None:
         self.target = replace(self.target, learned=learned)
         self.model = build_model(self.target, self.params)
 
     def _keep_lessons(self) -> None:
-        """Called once an answer has come: only that shows that the lessons were right."""
+        """Called once an answer shows that the lessons were right, or a refusal that one is wrong."""
         provider, model = self.target.provider.slug, self.target.model
         self.context.lessons += [
             Taught(provider=provider, model=model, habit=each.habit, value=each.value, refusal=each.refusal)
@@ -344,7 +358,7 @@ class _Attempt:
                 tries=tuple(self.tries),
                 finish_reason=end.finish_reason if end else "",
                 raw_finish_reason=end.raw_finish_reason if end else "",
-                reasoning="".join(self.reasoning)[:MAX_REASONING_CHARS],
+                reasoning=_cut("".join(self.reasoning)),
                 usage=usage,
                 cost_usd=cost_usd(usage, price) if usage and price else None,
             )
@@ -362,6 +376,11 @@ class _Attempt:
                 model=self.target.model,
             )
         )
+
+
+def _cut(text: str) -> str:
+    """The beginning of a text that is too long for the record, with a mark."""
+    return text if len(text) <= MAX_REASONING_CHARS else text[: MAX_REASONING_CHARS - 1] + "…"
 
 
 def _names_parts(told: Told) -> bool:

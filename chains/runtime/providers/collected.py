@@ -107,6 +107,7 @@ class Said:
     """A text so far, of a server that sends whole messages: each may repeat what was said before it."""
 
     _parts: list[str] = field(default_factory=list)
+    _length: int = 0
     _is_in_parts: bool = False
 
     @property
@@ -116,19 +117,22 @@ class Said:
     def add(self, text: str) -> str:
         if text:
             self._parts.append(text)
+            self._length += len(text)
             self._is_in_parts = True
         return text
 
     def new_in(self, text: str) -> str:
         """What the text of a whole message adds."""
-        so_far = self.text
-        if text.startswith(so_far):
-            self._parts = [text]
-            return text[len(so_far) :]
+        # A shorter message repeats nothing. To join the parts for each of them would take quadratic time.
+        if len(text) >= self._length and text.startswith(self.text):
+            new = text[self._length :]
+            self._parts, self._length = [text], len(text)
+            return new
         if self._is_in_parts:
             # The whole answer at the end of its parts, though not to the letter.
             return ""
         self._parts.append(text)
+        self._length += len(text)
         return text
 
 

@@ -82,7 +82,9 @@ def habits_of(
 
     def value(name: str, usual: str) -> str:
         told = settings.get(name, AUTO)
-        return learned.get(name, usual) if told == AUTO else told
+        told = learned.get(name, usual) if told == AUTO else told
+        # The database may hold a value of another version.
+        return told if told in SETTINGS[name] else usual
 
     host = urlsplit(base_url).hostname or ""
     newer = "max_completion_tokens" if NEWER_NAME_HOSTS.search(host) else "max_tokens"
@@ -139,17 +141,29 @@ class Refused:
             re.search(rf"(?<![\w]){re.escape(name)}(?![\w])", self.words, re.IGNORECASE) for name in names
         )
 
+    def leaves_out(self, name: str) -> bool:
+        """Whether the refusal says that this parameter is not taken.
+
+        Many of these names are plain words, and a refusal may quote the prompt.
+        """
+        if self.param:
+            return self.param == name or self.param.endswith(f".{name}")
+        mentioned = rf"[`'\"]{name}[`'\"]|{MENTIONS}:? {name}\b|\b{name}{IS_MENTIONED}"
+        return bool(NOT_TAKEN.search(self.words) and re.search(mentioned, self.words, re.IGNORECASE))
+
     @property
     def is_of_a_value(self) -> bool:
         """Whether not the parameter is refused but its value, which only its author can mend."""
         return bool(OF_A_VALUE.search(self.words)) and not NOT_TAKEN.search(self.words)
 
 
+MENTIONS = r"\b(parameters?|arguments?|fields?|options?|property|supports?|invalid|unknown|unsupported)"
+IS_MENTIONED = r"(:|,| parameter| (is|are|was|cannot|can't|does|has)\b| not\b)"
 NOT_TAKEN = re.compile(
     r"un(supported|known|recogni[sz]ed|expected)"
     r"|not (yet )?(supported|permitted|allowed|recogni[sz]ed|accepted)"
     r"|n[o']t (support|accept|allow|take)|forbidden|extra (inputs|fields)|deprecated|only the default"
-    r"|cannot be (used|set|specified)",
+    r"|cannot (both )?be (used|set|specified)|only [\w.]+ is allowed",
     re.IGNORECASE,
 )
 OF_A_VALUE = re.compile(
@@ -197,7 +211,7 @@ def lesson(
     if settings.get("sampling", AUTO) != AUTO or refused.is_of_a_value:
         return None
     for name in sorted((SAMPLING & refused.asked) - refused.habits.left_out):
-        if refused.names(name):
+        if refused.leaves_out(name):
             return Lesson(habit=name, value=LEFT_OUT, refusal=told.message)
     return None
 

@@ -7,8 +7,10 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
+from chains.runtime.errors import Told
 from chains.runtime.providers.collected import Collected
 from chains.runtime.providers.endpoint import Endpoint
+from chains.runtime.providers.failures import judged
 from chains.runtime.providers.habits import Habits
 from chains.runtime.providers.pieces import REST_S, Piece, as_text
 from chains.runtime.providers.reach import ProviderConfig
@@ -30,20 +32,18 @@ class WireModel:
     splits_thinking: bool
     answers_by_tool: bool = False
 
-    def pieces(
+    async def pieces(
         self, messages: list[BaseMessage], *, streaming: bool
     ) -> AsyncGenerator[Sequence[Piece], None]:
-        body, answer = self.body(messages, streaming), self.answer(Tidy(self.splits_thinking))
-        pieces = self.endpoint.pieces(body, answer)
-        return _as_texts(pieces) if self.answers_by_tool else pieces
-
-
-async def _as_texts(
-    answer: AsyncGenerator[Sequence[Piece], None],
-) -> AsyncGenerator[Sequence[Piece], None]:
-    async with aclosing(answer):
-        async for pieces in answer:
-            yield [as_text(piece) for piece in pieces]
+        """Raises ProviderRefused for what the integration refuses to send, as if the API had done so."""
+        try:
+            body = self.body(messages, streaming)
+        except (ValueError, KeyError, TypeError) as error:
+            raise judged(Told(status=400, type="invalid_request_error", message=str(error))) from error
+        answer = self.endpoint.pieces(body, self.answer(Tidy(self.splits_thinking)))
+        async with aclosing(answer):
+            async for pieces in answer:
+                yield [as_text(piece) for piece in pieces] if self.answers_by_tool else pieces
 
 
 def endpoint_at(provider: ProviderConfig, url: str, headers: Mapping[str, str]) -> Endpoint:

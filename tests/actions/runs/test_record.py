@@ -136,6 +136,20 @@ async def test_an_answer_that_cannot_be_parsed_is_kept_as_a_text(as_alice, opena
     assert (run.input_tokens, run.calls[0]["tries"][0]["outcome"]) == (1, "answered")
 
 
+@BOTH
+async def test_what_an_earlier_step_said_is_kept_for_staff_only(as_alice, openai, upstream, streaming):
+    await add(add_prompt, "poem")
+    await add(add_chain, "two", over_http("poem", name="first"), over_http("poem"))
+    upstream.script(answers("INNER"), fails(401))
+
+    with pytest.raises(errors.ProviderAuthFailed):
+        await run_chain(call(as_alice, "two", streaming=streaming))
+
+    run = await the_run()
+    assert (run.output, run.calls[-1]["said"]) == (None, "INNER")
+    assert "INNER" not in str(run.public_calls)
+
+
 async def test_a_call_that_broke_off_makes_the_cost_a_minimum(as_alice, openai, upstream):
     await add(Price.objects.create, provider=openai, model="test-model", input_usd=2, output_usd=10)
     await add(add_prompt, "poem")

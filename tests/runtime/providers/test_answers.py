@@ -13,10 +13,12 @@ from tests.runtime.providers.helpers import one
 from tests.upstream import (
     HELLO,
     answers,
+    body,
     fails,
     garbage,
     redirects,
 )
+from tests.upstream.completions import completion
 
 
 @BOTH
@@ -52,6 +54,15 @@ async def test_a_provider_without_a_key_gets_none_of_the_environment(upstream, m
 
     assert ran.output == HELLO
     assert "CANARY" not in str(upstream.requests[0].headers)
+
+
+@BOTH
+async def test_reasoning_that_is_too_long_is_refused(upstream, streaming):
+    message = {"content": "Hi", "reasoning_content": "x" * MAX_ANSWER_CHARS}
+    upstream.script(body(completion(message=message)))
+
+    with pytest.raises(errors.OutputInvalid, match="longer"):
+        await run(one(upstream, parser="message"), streaming=streaming)
 
 
 @BOTH

@@ -3,13 +3,17 @@
 import asyncio
 import base64
 import json
+import time
 
 import pytest
 from pydantic import SecretStr
 
 from chains.runtime import errors
+from chains.runtime.providers.answers import AnswerReader
+from chains.runtime.providers.completions import Chat
 from chains.runtime.providers.failures import masked
-from tests.runtime.helpers import BOTH, KEY, Ran, provider, run
+from chains.runtime.providers.tidy import Tidy
+from tests.runtime.helpers import BOTH, KEY, Ran, plan, prompt, provider, run, step, target
 from tests.runtime.providers.helpers import one
 from tests.upstream import HELLO, body, raw, silent
 from tests.upstream.completions import STOP, chunk, completion, events, texts
@@ -424,6 +428,33 @@ async def test_the_text_of_a_body_that_breaks_off_is_kept(upstream, ending, code
 
     assert (caught.value.code, ran.said) == (code, ["Hello wor"])
     assert ran.calls[0].may_cost_more
+
+
+@pytest.mark.parametrize("kind", [{}, {"kind": "anthropic", "model": "claude-9"}])
+@BOTH
+async def test_what_no_request_can_carry_is_refused(upstream, kind, streaming):
+    """LangChain's integrations raise errors of their own for such blocks."""
+    asks = prompt({"placeholder": "messages"})
+    message = {"type": "human", "content": [{"type": "image", "base64": "aa"}]}
+
+    with pytest.raises(errors.ProviderRefused):
+        await run(
+            plan(step(target(upstream, **kind), asks=asks)), {"messages": [message]}, streaming=streaming
+        )
+
+    assert upstream.requests == []
+
+
+@pytest.mark.alone
+def test_the_text_of_a_long_body_is_found_fast():
+    reader = AnswerReader(Chat(Tidy(splits_thinking=False)))
+    reader.add(b'{"choices": [{"message": {"content": "' + b'x\\"' * 2_000_000)
+    began = time.process_time()
+
+    reader.finish()
+
+    assert isinstance(reader.fault, errors.ProviderCut)
+    assert time.process_time() - began < 0.5
 
 
 async def test_a_stream_that_breaks_off_may_cost_more_than_is_known(upstream):

@@ -7,9 +7,10 @@ from chains.runtime.context import Taught
 from chains.runtime.providers.habits import habits_of
 from tests.runtime.helpers import BOTH, Ran, plan, run, step, target
 from tests.runtime.providers.helpers import one
-from tests.upstream import Behaviour, answers, body, depends, fails
+from tests.upstream import HELLO, Behaviour, answers, body, depends, fails
 from tests.upstream.completions import completion
 
+STOPS = {"extra": {"stop": ["x"]}}
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 
 
@@ -226,6 +227,39 @@ async def test_the_last_try_doubts_what_was_learned(upstream):
     assert learned(ran) == [("streaming", None)]
 
 
+async def test_what_a_request_does_not_use_is_not_doubted(upstream):
+    known = {"json_schema": "tool", "temperature": "left out", "token_limit": "max_completion_tokens"}
+    upstream.script(fails(500), fails(500), answers("Hello"))
+
+    ran = await run(plan(step(target(upstream, learned=known))))
+
+    assert (ran.output, learned(ran)) == ("Hello", [])
+
+
+async def test_a_lesson_of_this_call_may_be_doubted_and_is_not_kept_then(upstream):
+    upstream.script(NOT_TEMPERATURE, fails(500), fails(500), answers("Hello"))
+
+    ran = await run(plan(step(target(upstream), temperature=0.5)))
+
+    assert ["temperature" in request.body for request in upstream.requests] == [True, False, False, True]
+    assert (ran.output, learned(ran)) == ("Hello", [("temperature", None)])
+
+
+async def test_a_doubted_lesson_is_learned_again(upstream):
+    upstream.script(NOT_TEMPERATURE, fails(500), fails(500), NOT_TEMPERATURE, answers("Hello"))
+
+    ran = await run(plan(step(target(upstream), temperature=0.5)))
+
+    assert (ran.output, len(upstream.requests)) == ("Hello", 5)
+    assert learned(ran)[-1] == ("temperature", "left out")
+
+
+async def test_a_value_of_another_version_is_as_if_it_were_automatic(upstream):
+    ran = await run(plan(step(target(upstream, habits={"streaming": "sometimes", "api": "x"}))))
+
+    assert ran.output == HELLO
+
+
 async def test_an_address_that_was_learned_and_is_gone_is_learned_anew(upstream):
     chats = depends(lambda sent: fails(404) if "input" in sent else answers("Hello"))
 
@@ -274,6 +308,9 @@ async def test_nothing_is_learned_where_no_answer_comes(upstream):
         (refusal("Invalid schema for response_format 'answer': 'x' is no type."), {"schema": True}, {}),
         (NO_JSON_SCHEMA, {}, {}),
         (refusal("Flagged by moderation: stop, temperature"), {"temperature": 1.5}, {}),
+        (refusal("The request was blocked; stop and try again later, not allowed."), STOPS, {}),
+        (refusal("the prompt 'temperature in Rome' is not allowed"), {"temperature": 0.5}, {}),
+        (refusal("The parameter 'temperature' is not supported", param="messages"), {"temperature": 0.5}, {}),
         (NOT_VERIFIED, {}, {"streaming": "yes"}),
     ],
 )

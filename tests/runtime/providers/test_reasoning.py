@@ -83,6 +83,7 @@ async def test_other_text_is_left_alone(upstream, text):
     assert (await run(one(upstream))).output == text
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "sign",
     [

@@ -61,9 +61,9 @@ FINAL = {
     "422": (fails(422), "provider_refused"),
     "no credit": (rate_limited("0", code="insufficient_quota"), "provider_rate_limited"),
     "garbage": (garbage(), "provider_garbage"),
-    "another shape": (garbage('{"foo": 1}'), "provider_"),
-    "null": (garbage("null"), "provider_"),
-    "a web page": (html(), "provider_"),
+    "another shape": (garbage('{"foo": 1}'), "provider_garbage"),
+    "null": (garbage("null"), "provider_garbage"),
+    "a web page": (html(), "provider_garbage"),
     "a web page with 404": (html(404), "provider_refused"),
 }
 
@@ -77,8 +77,7 @@ async def test_what_trying_again_does_not_mend_is_not_tried_again(upstream, faul
     with pytest.raises(errors.ProviderError) as caught:
         await run(one(upstream), streaming=streaming)
 
-    assert caught.value.code.startswith(code)
-    assert len(upstream.requests) == 1 or caught.value.retryable
+    assert (caught.value.code, len(upstream.requests)) == (code, 1)
 
 
 @BOTH
@@ -96,6 +95,7 @@ async def test_a_host_without_an_address_is_unreachable():
         await run(plan(step(nobody), run_timeout_s=0.5))
 
 
+@pytest.mark.alone
 async def test_retry_after_is_obeyed_where_it_fits(upstream):
     upstream.script(rate_limited("0.3"))
 
@@ -105,6 +105,7 @@ async def test_retry_after_is_obeyed_where_it_fits(upstream):
     assert 0.3 <= second.at - first.at < 0.6
 
 
+@pytest.mark.alone
 @BOTH
 @pytest.mark.parametrize("status", [429, 503])
 async def test_a_retry_after_beyond_the_deadline_fails_at_once_and_is_passed_on(upstream, status, streaming):

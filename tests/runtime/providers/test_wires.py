@@ -235,6 +235,7 @@ async def test_reasoning_is_kept_apart_and_told_once(upstream, form):
     assert (ran.output, ran.calls[0].reasoning) == ("Hello", "hm")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("wire", "sign"),
     [
