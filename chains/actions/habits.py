@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from chains.models import LearnedHabit, Provider
 from chains.runtime.context import Taught
+from chains.runtime.providers.failures import MAX_TOLD_CHARS
 from concurrency.database import in_database_thread
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ def note(taught: Taught) -> None:
     if taught.value is None:
         LearnedHabit.objects.filter(**key).delete()
         return
-    told = {"value": taught.value, "refusal": taught.refusal[:500], "learned_at": timezone.now()}
+    told = {"value": taught.value, "refusal": taught.refusal[:MAX_TOLD_CHARS], "learned_at": timezone.now()}
     LearnedHabit.objects.update_or_create(**key, defaults=told)
 
 

@@ -121,8 +121,12 @@ class TrialPages(admin.ModelAdmin):
         return HttpResponseRedirect(reverse("admin:chains_provider_change", args=[pk]))
 
     def models_view(self, request: HttpRequest) -> HttpResponse:
-        """Return the names of a provider's models as JSON, for suggestions while a model is typed."""
-        if not self.has_view_permission(request):
+        """Return the names of a provider's models as JSON, for suggestions while a model is typed.
+
+        Whoever may write chains gets them: the names tell nothing of how the provider is reached.
+        """
+        may_write = request.user.has_perm("chains.change_chain") or request.user.has_perm("chains.add_chain")
+        if not may_write and not self.has_view_permission(request):
             raise PermissionDenied
         provider = Provider.objects.filter(slug=request.GET.get("provider", "").replace("\0", "")).first()
         if provider is None:
