@@ -1,6 +1,7 @@
 """Runs in the admin, for operators to read and search."""
 
 import json
+import re
 import uuid
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ERROR_FLAG, PAGE_VAR
-from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -101,7 +102,7 @@ class RunAdmin(admin.ModelAdmin):
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     search_fields = ("chain_slug",)
-    search_help_text = "A run's id, or the beginning of a chain's slug."
+    search_help_text = "A run's id or its first 8 characters, or the beginning of a chain's slug."
     ordering = ("-created_at",)
     sortable_by = ("created", "latency")
     fieldsets = [
@@ -186,7 +187,12 @@ class RunAdmin(admin.ModelAdmin):
         try:
             return queryset.filter(pk=uuid.UUID(term)), False
         except ValueError:
-            return queryset.filter(chain_slug__startswith=term) if term else queryset, False
+            pass
+        if re.fullmatch(r"[0-9a-f]{8,35}", digits := term.lower().replace("-", "")):
+            # The list shows the beginnings of ids.
+            first, last = (uuid.UUID(digits.ljust(32, end)[:32]) for end in "0f")
+            return queryset.filter(Q(pk__range=(first, last)) | Q(chain_slug__startswith=term)), False
+        return queryset.filter(chain_slug__startswith=term) if term else queryset, False
 
     # --- The list --------------------------------------------------------------------------------
 

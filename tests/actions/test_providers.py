@@ -8,7 +8,8 @@ from django.utils import timezone
 from chains.actions.providers import suggested_models, try_out
 from chains.models import LearnedHabit, Price, Provider, Run
 from tests.conftest import free_port
-from tests.upstream import answers, fails, held, html, rate_limited
+from tests.upstream import answers, body, fails, held, html, rate_limited
+from tests.upstream.completions import completion
 
 FITTING = answers('{"word": "hello"}')
 KEY = "sk-test-CANARY-0123456789"
@@ -88,6 +89,16 @@ def test_what_refusals_teach_is_used_at_once_kept_and_told(openai, listed):
     assert "json_object" in texts(trial)["JSON Schema"]
 
 
+def test_answers_without_a_text_do_not_work(openai, listed):
+    listed.script(body(completion("", "content_filter")), body(completion("")), FITTING)
+
+    trial = try_out(openai, "test-model")
+
+    whole, streamed = (check_of(trial, name) for name in ("Whole answers", "Streams"))
+    assert (whole.state, whole.code, streamed.state) == ("fails", "answer_empty", "fails")
+    assert "It ended with 'content_filter'." in whole.text
+
+
 def test_a_provider_that_does_not_stream_says_so(openai, listed):
     openai.habits = {"streaming": "never"}
 
@@ -138,8 +149,7 @@ def test_a_provider_without_a_list_is_called_all_the_same(openai, upstream):
 
     trial = try_out(openai, "test-model")
 
-    assert states(trial).pop("Models") == "fails"
-    assert check_of(trial, "Models").told.status == 404
+    assert states(trial).pop("Models") == "unknown"
     assert list(states(trial).values()).count("works") == 6
 
 

@@ -77,6 +77,7 @@ def test_runs_can_be_searched_by_id_and_by_chain(editor, make_run):
 
     assert listed(editor, q=str(cats.pk)) == [cats]
     assert listed(editor, q=cats.pk.hex) == [cats]
+    assert listed(editor, q=str(cats.pk)[:8]) == [cats]
     assert listed(editor, q="fit") == [other]
     assert listed(editor, q="nothing") == []
 

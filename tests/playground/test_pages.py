@@ -205,6 +205,14 @@ def test_staff_sees_no_foreign_run_either(alice, bob, record_run):
     assert client.get(f"/runs/{record_run(bob).id}/").status_code == 404
 
 
+def test_a_failed_run_leads_staff_to_its_calls(root, alice, record_run):
+    client = Client()
+    for user, is_led in ((root, True), (alice, False)):
+        client.force_login(user)
+        run = record_run(user, status="failed", error_code="provider_cut")
+        assert (f"/admin/chains/run/{run.id}/change/" in page(client, f"/runs/{run.id}/")) is is_led
+
+
 @pytest.mark.parametrize("path", ["/", PLAYGROUND, f"{PLAYGROUND}runs/"])
 def test_pages_take_no_posts(path, signed_in, fitness):
     assert signed_in.post(path).status_code == 405

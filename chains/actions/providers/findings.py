@@ -72,6 +72,11 @@ def _checked(name: str, outcome: Outcome, text: str) -> Check:
         return failed(name, outcome.error, outcome.told)
     if outcome.call is None:
         return Check(name=name, state="unknown", text=NOT_TRIED)
+    if not outcome.text.strip():
+        reason = outcome.call.finish_reason
+        ends = f" It ended with {reason!r}." if reason not in ("", "stop") else ""
+        text = f"The answer had no text, and a chain fails then.{ends}"
+        return Check(name=name, state="fails", text=text, code=errors.AnswerEmpty.code)
     return Check(name=name, state="works", text=text)
 
 
@@ -124,8 +129,6 @@ def streamed(outcome: Outcome, habits: Habits) -> Check:
     text = f"The first token came after {wording.duration(first_ms)}."
     if habits.streaming == NEVER:
         text = "The provider does not stream. ChainHub asks it for whole answers instead."
-    elif first_ms is None:
-        text = f"The answer ended after {outcome.time_text}, and had no text."
     return _checked("Streams", outcome, text)
 
 

@@ -76,6 +76,10 @@ def _target(provider: Provider, model: str) -> PlanTarget:
     return PlanTarget(provider=replace(config, **limits), model=model, learned=learned)
 
 
+# What servers without a list of models answer.
+NO_LIST = (404, 405, 501)
+
+
 @dataclass
 class _Tester:
     target: PlanTarget
@@ -115,6 +119,8 @@ class _Tester:
             self._note(error, began)
             # Some providers show the list to nobody, or not with this key, and answer calls.
             self.is_hopeless = isinstance(error, SILENT)
+            if error.told is not None and error.told.status in NO_LIST:
+                return Check(name="Models", state="unknown", text="The provider has no list of models.")
             return findings.failed("Models", error, error.told)
         if names is not None:
             # A kind without a list has sent nothing, so nothing is known yet.

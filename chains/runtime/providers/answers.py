@@ -115,6 +115,9 @@ class AnswerReader:
             self.fault = self._garbage()
         elif not self.is_over and not self.answer.finish_reason:
             self.fault = errors.ProviderCut()
+            self.fault.told = Told(
+                message="nothing more: the answer ended without saying that it is complete"
+            )
         else:
             return pieces + self.answer.end()
         return pieces + self.answer.rest()

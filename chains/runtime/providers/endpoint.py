@@ -281,9 +281,29 @@ def failed_request(error: Exception) -> ProviderError:
         # The proxy in between refused the connection, for example with 407.
         return judged(Told(status=error.status, message=f"The proxy: {error.message}"))
     if isinstance(error, aiohttp.ClientConnectorError):
-        return ProviderUnreachable()
+        return _explained(ProviderUnreachable(), f"nothing, because {_why_unreachable(error)}")
     if isinstance(
         error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError | aiohttp.ClientOSError
     ):
-        return ProviderCut()
+        return _explained(ProviderCut(), "nothing more: the connection broke off")
     return ProviderGarbage()
+
+
+def _why_unreachable(error: aiohttp.ClientConnectorError) -> str:
+    place = f"{error.host}:{error.port}"
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return f"the proxy {place} could not be reached ({error.strerror or error.os_error})"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return f"the name {error.host} was not found"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        why = getattr(error.certificate_error, "verify_message", "") or "it cannot be verified"
+        return f"the certificate of {place} is not trusted ({why}); its CA belongs under CA certificates"
+    if isinstance(error, aiohttp.ClientConnectorSSLError):
+        return f"{place} does not speak TLS as https asks for it ({error.strerror or error.os_error})"
+    return f"{place} refused the connection or did not answer ({error.strerror or error.os_error})"
+
+
+def _explained(error: ProviderError, message: str) -> ProviderError:
+    """The error with a text for staff, which stands where otherwise the provider's own words do."""
+    error.told = Told(message=message)
+    return error

@@ -80,19 +80,30 @@ async def test_what_trying_again_does_not_mend_is_not_tried_again(upstream, faul
     assert (caught.value.code, len(upstream.requests)) == (code, 1)
 
 
+UNREACHABLE = {
+    "nobody listens": ({"base_url": "http://127.0.0.1:{port}/v1"}, "127.0.0.1:{port} refused the connection"),
+    "no such name": ({"base_url": "http://nobody.invalid/v1"}, "the name nobody.invalid was not found"),
+    "no proxy": (
+        {"base_url": "http://api.example/v1", "proxy": "http://127.0.0.1:{port}"},
+        "the proxy 127.0.0.1:{port} could not be reached",
+    ),
+}
+
+
 @BOTH
-async def test_a_provider_that_refuses_the_connection_is_unreachable(streaming):
-    nobody = target(kind="openai", base_url=f"http://127.0.0.1:{free_port()}/v1", model="m")
+@pytest.mark.parametrize("case", UNREACHABLE)
+async def test_staff_is_told_why_a_provider_is_unreachable(case, streaming):
+    reach, why = UNREACHABLE[case]
+    port = free_port()
+    nobody = target(
+        kind="openai", model="m", **{name: text.format(port=port) for name, text in reach.items()}
+    )
+    ran = Ran()
 
     with pytest.raises(errors.ProviderUnreachable):
-        await run(plan(step(nobody), run_timeout_s=1), streaming=streaming)
+        await run(plan(step(nobody), run_timeout_s=5), streaming=streaming, into=ran)
 
-
-async def test_a_host_without_an_address_is_unreachable():
-    nobody = target(kind="openai", base_url="http://nobody.invalid/v1", model="m")
-
-    with pytest.raises(errors.ProviderUnreachable):
-        await run(plan(step(nobody), run_timeout_s=0.5))
+    assert why.format(port=port) in ran.calls[0].tries[-1].told.message
 
 
 @pytest.mark.alone
