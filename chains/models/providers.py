@@ -243,4 +243,5 @@ class Price(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.model}: {self.input_usd} in, {self.output_usd} out"
+        cached = "" if self.cached_input_usd is None else f" ({self.cached_input_usd:f} cached)"
+        return f"{self.model}: {self.input_usd:f} in{cached}, {self.output_usd:f} out"

@@ -314,7 +314,9 @@ class PlannedLLM(PlannedStep):
                     "The model's answer was cut off at the limit of its tokens, so it is not complete. "
                     "Raise the step's max tokens, or ask for less."
                 ) from error
-            raise
+            # Our parsers quote nothing of the answer. LangChain adds lines of its own.
+            reason = str(error).partition("\n")[0]
+            raise OutputInvalid(f"{OutputInvalid.message} {reason}") from error
 
 
 @dataclass(kw_only=True)
