@@ -6,6 +6,7 @@ answers as their own provider sends them.
 
 import asyncio
 import json
+import os
 import ssl
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -292,15 +293,19 @@ def failed_request(error: Exception) -> ProviderError:
 def _why_unreachable(error: aiohttp.ClientConnectorError) -> str:
     place = f"{error.host}:{error.port}"
     if isinstance(error, aiohttp.ClientProxyConnectionError):
-        return f"the proxy {place} could not be reached ({error.strerror or error.os_error})"
+        return f"the proxy {place} could not be reached ({_why_failed(error)})"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return f"the name {error.host} was not found"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         why = getattr(error.certificate_error, "verify_message", "") or "it cannot be verified"
         return f"the certificate of {place} is not trusted ({why}); its CA belongs under CA certificates"
     if isinstance(error, aiohttp.ClientConnectorSSLError):
-        return f"{place} does not speak TLS as https asks for it ({error.strerror or error.os_error})"
-    return f"{place} refused the connection or did not answer ({error.strerror or error.os_error})"
+        return f"{place} does not speak TLS as https asks for it ({_why_failed(error)})"
+    return f"{place} did not take the connection ({_why_failed(error)})"
+
+
+def _why_failed(error: aiohttp.ClientConnectorError) -> str:
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.os_error)
 
 
 def _explained(error: ProviderError, message: str) -> ProviderError:

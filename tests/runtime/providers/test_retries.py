@@ -81,7 +81,10 @@ async def test_what_trying_again_does_not_mend_is_not_tried_again(upstream, faul
 
 
 UNREACHABLE = {
-    "nobody listens": ({"base_url": "http://127.0.0.1:{port}/v1"}, "127.0.0.1:{port} refused the connection"),
+    "nobody listens": (
+        {"base_url": "http://127.0.0.1:{port}/v1"},
+        "127.0.0.1:{port} did not take the connection (Connection refused)",
+    ),
     "no such name": ({"base_url": "http://nobody.invalid/v1"}, "the name nobody.invalid was not found"),
     "no proxy": (
         {"base_url": "http://api.example/v1", "proxy": "http://127.0.0.1:{port}"},
