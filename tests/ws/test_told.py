@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tests.upstream import fails
+from tests.conftest import add_chain, over_http
+from tests.upstream import answers, fails
 from tests.ws.conftest import session_cookie
 
 SAID = "Unsupported value of MARZIPAN for the key {key}"
@@ -34,9 +35,10 @@ def test_others_get_our_own_words_only(open_socket, refusing):
 
 
 def test_a_failure_of_which_no_provider_told_has_no_detail(open_socket, poem, upstream, staff):
-    upstream.stop()
+    add_chain("json", over_http("poem", parser={"kind": "json"}))
+    upstream.script(answers("No."))
 
-    failed = open_socket("poem", session_cookie(staff)).run()[-1]
+    failed = open_socket("json", session_cookie(staff)).run()[-1]
 
-    assert failed["code"] == "provider_unreachable"
+    assert failed["code"] == "output_invalid"
     assert "detail" not in failed
