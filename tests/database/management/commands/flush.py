@@ -7,6 +7,8 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.management.commands import flush
 from django.db import connections
 
+from chains.models import Run
+
 # Migrations fill them. To do so again after each test takes longer than most tests.
 KEPT = {Permission._meta.db_table, ContentType._meta.db_table}
 
@@ -23,6 +25,9 @@ class Command(flush.Command):
         names = [connection.ops.quote_name(table) for table in tables]
         statements = [f"DELETE FROM {name}" for name in names]
         if connection.vendor == "postgresql":
-            # A server may be in the middle of recording a run; SQLite has one who writes at a time anyway.
-            statements.insert(0, f"LOCK TABLE {', '.join(names)} IN EXCLUSIVE MODE")
+            # A run may be recorded just now, which locks the runs first and then what they refer to. In another
+            # order the two would wait for each other. SQLite has one who writes at a time anyway.
+            runs = connection.ops.quote_name(Run._meta.db_table)
+            others = [name for name in names if name != runs]
+            statements.insert(0, f"LOCK TABLE {', '.join([runs, *others])} IN EXCLUSIVE MODE")
         connection.ops.execute_sql_flush(statements)
