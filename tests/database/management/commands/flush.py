@@ -25,8 +25,8 @@ class Command(flush.Command):
         names = [connection.ops.quote_name(table) for table in tables]
         statements = [f"DELETE FROM {name}" for name in names]
         if connection.vendor == "postgresql":
-            # A run may be recorded just now, which locks the runs first and then what they refer to. In another
-            # order the two would wait for each other. SQLite has one who writes at a time anyway.
+            # A run may be recorded just now, which locks the runs first and then what they refer to. In
+            # another order the two would wait for each other. SQLite has one who writes at a time anyway.
             runs = connection.ops.quote_name(Run._meta.db_table)
             others = [name for name in names if name != runs]
             statements.insert(0, f"LOCK TABLE {', '.join([runs, *others])} IN EXCLUSIVE MODE")
