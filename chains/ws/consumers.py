@@ -103,8 +103,7 @@ class ChainConsumer(AsyncWebsocketConsumer):
                 await self.close(TOO_MANY_BAD_FRAMES)
             forget_frames(error)
         except Exception as error:
-            await self._send({"type": "error", **_fault(for_caller(error))})
-            forget_frames(error)
+            await self._tell(error)
 
     async def _handle(self, text: str | None) -> None:
         if text is None:
@@ -172,8 +171,7 @@ class ChainConsumer(AsyncWebsocketConsumer):
         try:
             stream = await start_run(call)
         except Exception as error:
-            await self._send({"type": "error", **_fault(for_caller(error))})
-            forget_frames(error)
+            await self._tell(error)
             return
         self.stream = stream
         if self.cancelled:
@@ -185,7 +183,7 @@ class ChainConsumer(AsyncWebsocketConsumer):
                         await self._send(message | await _detail(event, call.caller))
         except Exception as error:
             # For example, an answer that is too large for one message.
-            await self._send({"type": "error", **_fault(for_caller(error))})
+            await self._tell(error)
         finally:
             # If the socket is closed, this ends the call to the provider.
             stream.cancel()
@@ -194,6 +192,10 @@ class ChainConsumer(AsyncWebsocketConsumer):
     async def _caller(self) -> Caller | None:
         """Return the session's current user. The session may have ended since the socket was opened."""
         return await authenticate_session(self.scope["cookies"].get(settings.SESSION_COOKIE_NAME, ""))
+
+    async def _tell(self, error: Exception) -> None:
+        await self._send({"type": "error", **_fault(for_caller(error))})
+        forget_frames(error)
 
     async def _send(self, message: dict[str, Any]) -> None:
         await self.send(json.dumps(message, ensure_ascii=False))

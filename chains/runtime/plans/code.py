@@ -79,10 +79,11 @@ class CodePlan(Plan):
         return digest([self.chain_slug, self.package, encode(dict(self.configurable))])
 
     def check_input(self, value: Any) -> Input:
+        given = without_pieces(value)
         try:
-            checked = self._input_model.model_validate(without_pieces(value))
+            checked = self._input_model.model_validate(given)
         except ValidationError as error:
-            raise errors.InvalidInput(errors=self._faults(error, value)) from error
+            raise errors.InvalidInput(errors=self._faults(error, given)) from error
         except (TypeError, KeyError, AttributeError) as error:
             # LangChain's validation of messages raises these for data that is not a message.
             raise errors.InvalidInput(
@@ -94,9 +95,8 @@ class CodePlan(Plan):
     def _faults(self, error: ValidationError, value: Any) -> list[errors.FieldError]:
         """The first faults; of very many, those at the beginnings of lists, because pydantic lists all."""
         if error.error_count() > MANY_FAULTS:
-            beginning = _beginning(without_pieces(value))
             try:
-                self._input_model.model_validate(beginning)
+                self._input_model.model_validate(_beginning(value))
             except ValidationError as fewer:
                 error = fewer
             except (TypeError, KeyError, AttributeError):

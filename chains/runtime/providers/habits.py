@@ -43,9 +43,10 @@ UNUSED_BY_REASONING = frozenset({"temperature", "top_p", "top_k", "presence_pena
 LEFT_OUT = "left out"
 # Models that think before they answer, by the names that providers give them.
 REASONING_MODEL = re.compile(r"(^|/)(o[1-9]\b|gpt-5)|reason|think|\bqwq|deepseek-r\d", re.IGNORECASE)
-# Hosts that take OpenAI's newer name for the token limit: OpenAI itself, and Azure under all its suffixes.
-NEWER_NAME_HOSTS = re.compile(
-    r"(^|\.)(openai\.com|openai\.azure\.(com|us|cn)|cognitiveservices\.azure\.(com|us|cn)|services\.ai\.azure\.com)$"
+OPENAI_HOSTS = re.compile(r"(^|\.)openai\.com$")
+# Azure under all its suffixes.
+AZURE_HOSTS = re.compile(
+    r"(^|\.)(openai\.azure\.(com|us|cn)|cognitiveservices\.azure\.(com|us|cn)|services\.ai\.azure\.com)$"
 )
 
 
@@ -87,7 +88,8 @@ def habits_of(
         return told if told in SETTINGS[name] else usual
 
     host = urlsplit(base_url).hostname or ""
-    newer = "max_completion_tokens" if NEWER_NAME_HOSTS.search(host) else "max_tokens"
+    takes_newer_name = OPENAI_HOSTS.search(host) or AZURE_HOSTS.search(host)
+    usual_limit = token_limit or ("max_completion_tokens" if takes_newer_name else "max_tokens")
     left_out = {name for name, taught in learned.items() if taught == LEFT_OUT}
     sampling = settings.get("sampling", AUTO)
     if sampling == "send":
@@ -97,7 +99,7 @@ def habits_of(
     return Habits(
         usage_in_streams=value("usage_in_streams", "always") != NEVER,
         streaming=value("streaming", "yes"),  # type: ignore[arg-type]
-        token_limit=value("token_limit", token_limit or newer),
+        token_limit=value("token_limit", usual_limit),
         json_schema=value("json_schema", "json_schema"),
         api=value("api", "chat_completions"),
         left_out=frozenset(left_out),

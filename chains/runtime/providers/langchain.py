@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +15,7 @@ from langchain_core.outputs import ChatGeneration
 from chains.runtime import errors
 from chains.runtime.providers.finish import finish_word
 from chains.runtime.providers.habits import Habits
-from chains.runtime.providers.pieces import REST_S, Piece, as_text, ending, held_back
+from chains.runtime.providers.pieces import REST_S, Piece, ending, held_back
 from chains.runtime.providers.tidy import Tidy
 from chains.runtime.providers.usage import usage_from_metadata
 
@@ -28,31 +28,16 @@ def finish_reason_in(metadata: Mapping[str, Any]) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class LangChainModel:
-    """Calls ``model`` without callbacks and tracing. ``splits_thinking`` as in ``Tidy``.
-
-    ``tells_its_end``: the model always reports a finish reason, so an answer without one is cut.
-    ``answers_by_tool``: the model is forced to call a tool, whose arguments are the answer. ``finish_of``
-    returns the finish reason in the metadata of a message, ``None`` where there is none.
-    """
+    """Calls ``model`` without callbacks and tracing. ``splits_thinking`` as in ``Tidy``."""
 
     model: BaseChatModel
     splits_thinking: bool = False
     habits: Habits | None = None
-    tells_its_end: bool = False
-    answers_by_tool: bool = False
-    finish_of: Callable[[Mapping[str, Any]], Any] = finish_reason_in
 
     async def pieces(
         self, messages: list[BaseMessage], *, streaming: bool
     ) -> AsyncGenerator[Sequence[Piece], None]:
-        async with aclosing(self._pieces(messages, streaming=streaming)) as source:
-            async for pieces in source:
-                yield [as_text(piece) for piece in pieces] if self.answers_by_tool else pieces
-
-    async def _pieces(
-        self, messages: list[BaseMessage], *, streaming: bool
-    ) -> AsyncGenerator[Sequence[Piece], None]:
-        answer = _Answer(Tidy(self.splits_thinking), self.tells_its_end, self.finish_of)
+        answer = _Answer(Tidy(self.splits_thinking))
         if streaming and self._can_stream:
             try:
                 async with aclosing(self.model._astream(messages)) as source:  # type: ignore[type-var]
@@ -99,8 +84,6 @@ class _Answer:
     """What was read of the answer. The usage of streamed chunks adds up, by LangChain's convention."""
 
     tidy: Tidy
-    tells_its_end: bool
-    finish_of: Callable[[Mapping[str, Any]], Any]
     began: bool = False
     finish_reason: str = ""
     usage: UsageMetadata | None = None
@@ -125,17 +108,15 @@ class _Answer:
         return None
 
     def end(self) -> list[Piece]:
-        """The last piece; raises ProviderCut where a model that always reports its end did not."""
+        """The last piece; raises ProviderGarbage where nothing came before it."""
         if not self.began:
             raise errors.ProviderGarbage()
-        if not self.finish_reason and self.tells_its_end:
-            raise errors.ProviderCut()
         usage = usage_from_metadata(self.usage) if self.usage else None
         calls = self.calls_tools
         return [ending(self.finish_reason, calls_tools=calls, usage=usage, metadata=self.metadata)]
 
     def note(self, metadata: Mapping[str, Any]) -> None:
-        self.finish_reason = finish_word(self.finish_of(metadata)) or self.finish_reason
+        self.finish_reason = finish_word(finish_reason_in(metadata)) or self.finish_reason
         self.metadata.update((name, value) for name, value in metadata.items() if value is not None)
 
 

@@ -1,6 +1,5 @@
 """Providers of the kind ``openai``: any endpoint that speaks OpenAI's chat completions."""
 
-import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -9,14 +8,11 @@ import openai
 from chains.runtime import errors
 from chains.runtime.providers.endpoint import failed_request
 from chains.runtime.providers.failures import failed_connection, judged, retry_after_s, told_in
+from chains.runtime.providers.habits import AZURE_HOSTS
 from chains.runtime.providers.openai_models import over_completions, over_responses
 from chains.runtime.providers.pieces import ChatModel
 from chains.runtime.providers.reach import ModelParams, PlanTarget, ProviderConfig
 from chains.runtime.providers.wiremodel import endpoint_at
-
-AZURE_HOSTS = re.compile(
-    r"(^|\.)(openai\.azure\.(com|us|cn)|cognitiveservices\.azure\.(com|us|cn)|services\.ai\.azure\.com)$"
-)
 
 
 def build(target: PlanTarget, params: ModelParams) -> ChatModel:

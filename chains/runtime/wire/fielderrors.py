@@ -13,11 +13,26 @@ from chains.runtime.errors import ChainHubError, FieldError
 MAX_FAULTS = 20
 
 
-def schema_faults(schema: Mapping[str, Any] | Draft202012Validator, value: Any) -> list[FieldError]:
+Loc = list[str | int]
+
+
+def missing(loc: Loc) -> FieldError:
+    return {"type": "missing", "loc": loc, "msg": "Field required"}
+
+
+def wrong_type(kinds: Sequence[str], loc: Loc) -> FieldError:
+    """``kinds`` are the types of JSON Schema that the value may have."""
+    return {"type": f"{kinds[0]}_type", "loc": loc, "msg": f"Input should be of type {' or '.join(kinds)}"}
+
+
+def no_choice(choices: Sequence[Any], loc: Loc) -> FieldError:
+    return {"type": "enum", "loc": loc, "msg": f"Input should be one of: {', '.join(map(str, choices))}"}
+
+
+def schema_faults(schema: Mapping[str, Any], value: Any) -> list[FieldError]:
     """The errors of ``value`` by a JSON Schema, at most MAX_FAULTS; empty where it is valid."""
-    validator = schema if isinstance(schema, Draft202012Validator) else Draft202012Validator(schema)
-    faults = sorted(islice(validator.iter_errors(value), MAX_FAULTS), key=lambda e: str(e.path))
-    return [_field_error(fault) for fault in faults]
+    found = islice(Draft202012Validator(schema).iter_errors(value), MAX_FAULTS)
+    return [_field_error(fault) for fault in sorted(found, key=lambda e: str(e.path))]
 
 
 def _field_error(fault: ValidationError) -> FieldError:
@@ -25,17 +40,11 @@ def _field_error(fault: ValidationError) -> FieldError:
     if fault.validator == "required":
         # jsonschema reports one error for each missing name, and only its message contains the name.
         named = [name for name in wanted if fault.message.startswith(repr(name))]
-        return {"type": "missing", "loc": [*loc, *named[:1]], "msg": "Field required"}
+        return missing([*loc, *named[:1]])
     if fault.validator == "type":
-        kinds = [wanted] if isinstance(wanted, str) else wanted
-        return {
-            "type": f"{kinds[0]}_type",
-            "loc": loc,
-            "msg": f"Input should be of type {' or '.join(kinds)}",
-        }
+        return wrong_type([wanted] if isinstance(wanted, str) else wanted, loc)
     if fault.validator == "enum":
-        allowed = ", ".join(str(choice) for choice in wanted)
-        return {"type": "enum", "loc": loc, "msg": f"Input should be one of: {allowed}"}
+        return no_choice(wanted, loc)
     if fault.validator in ("minimum", "maximum"):
         most = fault.validator == "maximum"
         kind, words = ("less_than_equal", "at most") if most else ("greater_than_equal", "at least")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chains.runtime.errors import FieldError, InvalidInput
+from chains.runtime.wire.fielderrors import Loc, missing, no_choice, wrong_type
 
 KINDS: Mapping[str, tuple[type, ...]] = {
     "string": (str,),
@@ -25,12 +26,8 @@ def read_input(schema: Mapping[str, Any], value: Any) -> tuple[dict[str, Any], l
     What is in a list is not checked. Raises InvalidInput for a value that is no object.
     """
     if not isinstance(value, dict):
-        raise InvalidInput(errors=[_wrong_type("object", [])])
-    faults: list[FieldError] = [
-        {"type": "missing", "loc": [name], "msg": "Field required"}
-        for name in schema.get("required", ())
-        if name not in value
-    ]
+        raise InvalidInput(errors=[wrong_type(["object"], [])])
+    faults = [missing([name]) for name in schema.get("required", ()) if name not in value]
     data: dict[str, Any] = {}
     for name, asked in schema["properties"].items():
         if name in value:
@@ -43,12 +40,11 @@ def read_input(schema: Mapping[str, Any], value: Any) -> tuple[dict[str, Any], l
     return data, faults
 
 
-def _fault(asked: Mapping[str, Any], value: Any, loc: list[str | int]) -> FieldError | None:
+def _fault(asked: Mapping[str, Any], value: Any, loc: Loc) -> FieldError | None:
     if not _is(asked["type"], value):
-        return _wrong_type(asked["type"], loc)
+        return wrong_type([asked["type"]], loc)
     if "enum" in asked and value not in asked["enum"]:
-        allowed = ", ".join(map(str, asked["enum"]))
-        return {"type": "enum", "loc": loc, "msg": f"Input should be one of: {allowed}"}
+        return no_choice(asked["enum"], loc)
     return None
 
 
@@ -59,7 +55,3 @@ def _is(kind: str, value: Any) -> bool:
     if kind == "integer" and isinstance(value, float):
         return value.is_integer()
     return isinstance(value, KINDS[kind])
-
-
-def _wrong_type(kind: str, loc: list[str | int]) -> FieldError:
-    return {"type": f"{kind}_type", "loc": loc, "msg": f"Input should be of type {kind}"}

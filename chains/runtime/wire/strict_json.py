@@ -48,7 +48,7 @@ def strict_json(data: bytes) -> Any:
         raise InvalidJSON("The body is empty; it must be a JSON object.")
     marks = _marks(data)
     # No JSON that is valid and has few enough values has more marks.
-    _check_depth_of(marks[: 2 * MAX_VALUES], MAX_DEPTH)
+    _check_depth(marks[: 2 * MAX_VALUES])
     if marks.count(b",") + marks.count(b"[") + marks.count(b"{") > MAX_VALUES:
         raise _too_many()
     try:
@@ -74,11 +74,6 @@ def strict_json_object(data: bytes) -> dict[str, Any]:
     return value
 
 
-def check_depth(data: bytes, limit: int) -> None:
-    """Raises InvalidJSON for text that is nested deeper than ``limit``; it counts without recursion."""
-    _check_depth_of(STRING.sub(b"", data), limit)
-
-
 def _marks(data: bytes) -> bytes:
     """The brackets and commas outside of strings; raises InvalidJSON where there are too many strings."""
     # Escaped quotes are in strings. Each value is at most one string, and may have another as its key.
@@ -91,11 +86,12 @@ def _too_many() -> InvalidJSON:
     return InvalidJSON(f"The body has more than {MAX_VALUES} values. Send larger data as text.")
 
 
-def _check_depth_of(text: bytes, limit: int) -> None:
-    brackets = text.translate(AS_SQUARE, delete=NO_BRACKETS)
+def _check_depth(marks: bytes) -> None:
+    """Raises InvalidJSON for brackets that are nested deeper than MAX_DEPTH; it counts without recursion."""
+    brackets = marks.translate(AS_SQUARE, delete=NO_BRACKETS)
     # In ASCII "[" is one before "\\" and "]" one after it, so each bracket counts as 1 or -1.
-    if max(accumulate(map(ord("\\").__sub__, brackets)), default=0) > limit:
-        raise InvalidJSON(f"The body is nested deeper than {limit} levels.")
+    if max(accumulate(map(ord("\\").__sub__, brackets)), default=0) > MAX_DEPTH:
+        raise InvalidJSON(f"The body is nested deeper than {MAX_DEPTH} levels.")
 
 
 def _refuse_constant(name: str) -> NoReturn:
