@@ -12,6 +12,9 @@ from chains.runtime.errors import Told
 from chains.runtime.events import Event
 from chains.runtime.pricing import Usage
 
+# How much of a text is kept with a model call.
+MAX_TEXT_CHARS = 16_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Try:

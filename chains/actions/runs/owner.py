@@ -22,16 +22,13 @@ from chains.actions.runs.recorder import recorder
 from chains.actions.wording import told_text
 from chains.models import Run
 from chains.runtime import errors
-from chains.runtime.context import Backoff, ModelCall, RunContext, Try
+from chains.runtime.context import MAX_TEXT_CHARS, Backoff, ModelCall, RunContext, Try
 from chains.runtime.errors import Told
 from chains.runtime.events import Chunk, Event, Failed, Figures, Finished, Status
 from chains.runtime.running.execution import Execution, Result
-from chains.runtime.wire.values import encode
+from chains.runtime.wire.values import encode, shortened
 
 logger = logging.getLogger(__name__)
-
-# How much of what an inner step said is kept, for staff.
-MAX_INNER_CHARS = 16_000
 
 
 class RunOwner:
@@ -164,7 +161,7 @@ class RunOwner:
         """The beginning of the last answer, where it is not that of the step whose output is the run's."""
         if self.context.said_by == self.execution.plan.answering_step:
             return ""
-        return "".join(self.context.said)[:MAX_INNER_CHARS]
+        return shortened("".join(self.context.said), MAX_TEXT_CHARS)
 
     def _told(self) -> Told | None:
         """What the provider of the last call said of its failure; no key stands in it."""

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 from langchain_core.messages import BaseMessage
 
 from chains.runtime import errors
-from chains.runtime.context import ModelCall, RunContext, Taught, Try
+from chains.runtime.context import MAX_TEXT_CHARS, ModelCall, RunContext, Taught, Try
 from chains.runtime.errors import Told
 from chains.runtime.events import Call
 from chains.runtime.names import digest
@@ -26,7 +26,7 @@ from chains.runtime.providers.failures import masked, without
 from chains.runtime.providers.habits import Lesson, Refused, applied, lesson
 from chains.runtime.providers.pieces import ChatModel, End, Piece
 from chains.runtime.providers.reach import ModelParams, PlanTarget, ProviderConfig, places_at
-from chains.runtime.wire.values import encode
+from chains.runtime.wire.values import encode, shortened
 from concurrency.loops import per_loop
 
 T = TypeVar("T")
@@ -37,8 +37,6 @@ MAX_LESSONS = 6
 PLACE_WAIT_S = 10.0
 MAX_PROMPT_CHARS = 256 * 1024
 MAX_ANSWER_CHARS = 1024 * 1024
-# How much of a model's reasoning is kept in the record.
-MAX_REASONING_CHARS = 16_000
 MAX_KEPT_MODELS = 256
 
 
@@ -221,7 +219,7 @@ class _Attempt:
                 self.has_said = True
                 self._say([])
             self.context.said.append(piece.text)
-        if piece.reasoning and self.thought <= MAX_REASONING_CHARS:
+        if piece.reasoning and self.thought <= MAX_TEXT_CHARS:
             self.reasoning.append(piece.reasoning)
             self.thought += len(piece.reasoning)
         self.size += (
@@ -358,7 +356,7 @@ class _Attempt:
                 tries=tuple(self.tries),
                 finish_reason=end.finish_reason if end else "",
                 raw_finish_reason=end.raw_finish_reason if end else "",
-                reasoning=_cut("".join(self.reasoning)),
+                reasoning=shortened("".join(self.reasoning), MAX_TEXT_CHARS),
                 usage=usage,
                 cost_usd=cost_usd(usage, price) if usage and price else None,
             )
@@ -376,11 +374,6 @@ class _Attempt:
                 model=self.target.model,
             )
         )
-
-
-def _cut(text: str) -> str:
-    """The beginning of a text that is too long for the record, with a mark."""
-    return text if len(text) <= MAX_REASONING_CHARS else text[: MAX_REASONING_CHARS - 1] + "…"
 
 
 def _names_parts(told: Told) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from chains.runtime import errors
 from chains.runtime.errors import Told
-from chains.runtime.wire.values import encode
+from chains.runtime.wire.values import encode, shortened
 
 MAX_TOLD_CHARS = 500
 MAX_WORD_CHARS = 100
@@ -102,10 +102,10 @@ def masked(told: Told, *secrets: str) -> Told:
     """The same, bounded, without our own secrets and without anything that looks like a key."""
     return Told(
         status=told.status,
-        code=_bounded(_mask(told.code, secrets), MAX_WORD_CHARS),
-        type=_bounded(_mask(told.type, secrets), MAX_WORD_CHARS),
-        param=_bounded(_mask(told.param, secrets), MAX_WORD_CHARS),
-        message=_bounded(_mask(told.message, secrets)),
+        code=shortened(_mask(told.code, secrets), MAX_WORD_CHARS),
+        type=shortened(_mask(told.type, secrets), MAX_WORD_CHARS),
+        param=shortened(_mask(told.param, secrets), MAX_WORD_CHARS),
+        message=shortened(_mask(told.message, secrets), MAX_TOLD_CHARS),
     )
 
 
@@ -120,10 +120,6 @@ def without(text: str, secrets: Iterable[str]) -> str:
 
 def _mask(text: str, secrets: Iterable[str]) -> str:
     return KEY_LIKE.sub("…", without(text, secrets))
-
-
-def _bounded(text: str, most: int = MAX_TOLD_CHARS) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 # --- Reading what a provider said --------------------------------------------------------------

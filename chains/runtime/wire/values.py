@@ -66,6 +66,11 @@ def _key(key: Any, *, lenient: bool) -> str:
     return UNSTORABLE.sub("\ufffd", str(key))
 
 
+def shortened(text: str, most: int) -> str:
+    """The text, or the beginning of one that is too long, with a mark at its end."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def add(left: Any, right: Any) -> Any:
     """Add two pieces of a stream, as LangChain does; returns ``right`` where they cannot be added."""
     try:
