@@ -78,7 +78,7 @@ _sessions = per_loop(_Sessions)
 class Endpoint:
     """An address of a provider. ``connect_s`` limits the time for connecting.
 
-    There is no limit for reading, because ``providers.calls`` limits the wait for each piece. ``proxy`` and
+    There is no limit for reading: ``providers.attempts`` limits the wait for each piece. ``proxy`` and
     ``ca_bundle`` as in ``ProviderConfig``. ``rest_s`` limits the wait for what follows a complete answer,
     ``doubt_s`` where its content may go on.
     """

@@ -2,7 +2,7 @@
 
 from chains.runtime import errors
 from chains.runtime.providers import kind_of
-from chains.runtime.providers.calls import guarded
+from chains.runtime.providers.attempts import guarded
 from chains.runtime.providers.failures import masked
 from chains.runtime.providers.reach import ProviderConfig
 

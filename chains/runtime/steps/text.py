@@ -9,7 +9,7 @@ from pydantic import field_validator
 
 from chains.runtime.context import RunContext
 from chains.runtime.errors import InvalidTemplate, OutputInvalid
-from chains.runtime.providers.calls import MAX_ANSWER_CHARS
+from chains.runtime.providers.attempts import MAX_ANSWER_CHARS
 from chains.runtime.providers.reach import PlanTarget
 from chains.runtime.steps.base import ANY, Asked, Library, PlannedStep, Step
 from chains.runtime.steps.prompts import MAX_VARIABLES, Texts, template_variables

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from chains.runtime import errors
 from chains.runtime.pricing import Price
-from chains.runtime.providers.calls import MAX_ANSWER_CHARS
+from chains.runtime.providers.attempts import MAX_ANSWER_CHARS
 from tests.runtime.helpers import BOTH, KEY, run
 from tests.runtime.providers.helpers import one
 from tests.upstream import (

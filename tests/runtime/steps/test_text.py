@@ -4,7 +4,7 @@ import pytest
 
 from chains.runtime.errors import InvalidSpec, OutputInvalid
 from chains.runtime.events import Step
-from chains.runtime.providers.calls import MAX_ANSWER_CHARS
+from chains.runtime.providers.attempts import MAX_ANSWER_CHARS
 from chains.runtime.spec.chain import parse_spec
 from chains.runtime.steps.text import PlannedText
 from tests.runtime.helpers import BOTH, SEEN_BY_LATER_STEPS, plan, prompt, run, step, target
